@@ -1,0 +1,185 @@
+"""Masks: COCO run-length encoding (RLE) is the form in memory, arrays appear only while they are worked on.
+
+An `Rle` is `{"size": [H, W], "counts": str}`, column-major as COCO defines it, and can be put into JSON as it
+is. A mask array is bool (H, W). Coordinates are pixels, x right, y down, pixel centres at integers.
+"""
+
+from collections.abc import Sequence
+from typing import Any, TypedDict
+
+import cv2
+import numpy as np
+from pycocotools import mask as coco
+
+
+class Rle(TypedDict):
+    """A compressed COCO RLE: size [H, W] and the counts as text."""
+
+    size: list[int]
+    counts: str
+
+
+def encode(mask: np.ndarray) -> Rle:
+    """Encode one mask array (H, W), non-zero = inside."""
+    rle = coco.encode(np.asfortranarray(mask, dtype=np.uint8))
+    return {"size": [int(n) for n in rle["size"]], "counts": rle["counts"].decode("ascii")}
+
+
+def decode(rle: Rle) -> np.ndarray:
+    """Decode to a bool array (H, W)."""
+    return coco.decode(rle).astype(bool)
+
+
+def empty(size: tuple[int, int]) -> Rle:
+    """The mask without a pixel, of size (H, W)."""
+    return encode(np.zeros(size, np.uint8))
+
+
+def area(rle: Rle | None) -> int:
+    """Number of pixels; None counts as empty."""
+    return 0 if rle is None else int(coco.area(rle))
+
+
+def box(rle: Rle) -> tuple[int, int, int, int]:
+    """Bounding box (x, y, width, height) in pixels; all zero for an empty mask."""
+    x, y, width, height = coco.toBbox(rle)
+    return int(x), int(y), int(width), int(height)
+
+
+def union(rles: Sequence[Rle]) -> Rle:
+    """Pixels in any of the masks (at least one mask, all of one size)."""
+    return _as_text(coco.merge(list(rles), intersect=False))
+
+
+def intersection(rles: Sequence[Rle]) -> Rle:
+    """Pixels in all of the masks (at least one mask, all of one size)."""
+    return _as_text(coco.merge(list(rles), intersect=True))
+
+
+def iou(a: Rle | None, b: Rle | None) -> float:
+    """Intersection over union; 1 when both are empty (nothing was asked for, nothing was given)."""
+    if area(a) == 0 and area(b) == 0:
+        return 1.0
+    if a is None or b is None:
+        return 0.0
+    return float(coco.iou([a], [b], [0])[0, 0])
+
+
+def occlusion_rate(amodal: Rle | None, visible: Rle | None) -> float | None:
+    """Hidden area / amodal area in [0, 1]; None where there is no amodal mask."""
+    full = area(amodal)
+    if amodal is None or full == 0:
+        return None
+    seen = 0 if visible is None else area(intersection([amodal, visible]))
+    return 1.0 - seen / full
+
+
+def erode(mask: np.ndarray, size: int = 7) -> np.ndarray:
+    """Erode a bool mask by a `size` x `size` square; pixels outside the image count as mask.
+
+    Source: S-AModal, point selection from the visible mask (7x7 by default).
+    """
+    kernel = np.ones((size, size), np.uint8)
+    eroded = cv2.erode(mask.astype(np.uint8), kernel, borderType=cv2.BORDER_CONSTANT, borderValue=1)
+    return eroded.astype(bool)
+
+
+def warp(rle: Rle, affine: np.ndarray) -> Rle:
+    """Move a mask by a 2x3 affine map of pixel coordinates (x, y); what leaves the image is cut off.
+
+    Linear interpolation, then inside where the value is at least one half.
+    """
+    height, width = rle["size"]
+    x, y, w, h = box(rle)
+    if w == 0:
+        return rle
+    # Only the box is decoded and moved: a full frame for a small mask is what makes warping slow.
+    crop = decode(rle)[y : y + h, x : x + w].astype(np.float32)
+    crop = cv2.copyMakeBorder(crop, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    matrix = np.asarray(affine, np.float64)
+    corners = np.array([[x - 1, y - 1], [x + w, y - 1], [x + w, y + h], [x - 1, y + h]], np.float64)
+    moved = corners @ matrix[:, :2].T + matrix[:, 2]
+    left, top = np.maximum(np.floor(moved.min(0)).astype(int), 0)
+    right, bottom = np.minimum(np.ceil(moved.max(0)).astype(int) + 1, (width, height))
+    result = np.zeros((height, width), np.uint8)
+    if left < right and top < bottom:
+        local = matrix.copy()
+        local[:, 2] += matrix[:, :2] @ (x - 1, y - 1) - (left, top)
+        soft = cv2.warpAffine(crop, local, (int(right - left), int(bottom - top)), flags=cv2.INTER_LINEAR)
+        result[top:bottom, left:right] = soft >= 0.5
+    return encode(result)
+
+
+def from_annotation(value: Any, size: tuple[int, int]) -> Rle | None:
+    """Read a mask as data sets spell it: compressed or uncompressed RLE, a list of polygons, or nothing.
+
+    Args:
+        value: RLE dict (counts as text, bytes or a list of run lengths), polygons [[x0, y0, x1, y1, ...], ...],
+            None, {} or "".
+        size: the (H, W) that the mask must have.
+
+    Returns:
+        The mask, or None where there is none (None, {}, "", no pixel).
+
+    Raises:
+        ValueError: the size differs, or the run lengths do not add up.
+    """
+    if not value:
+        return None
+    height, width = size
+    if isinstance(value, list):
+        rle = _as_text(coco.merge(coco.frPyObjects(value, height, width)))
+    elif isinstance(value, dict) and "counts" in value and "size" in value:
+        counts, found = value["counts"], value["size"]
+        if len(found) != 2 or [int(n) for n in found] != [height, width]:
+            raise ValueError(f"mask of size {list(found)} (height, width) in a video of size {[height, width]}")
+        if isinstance(counts, list):
+            check_runs(np.asarray(counts, np.int64), size)
+            rle = _as_text(coco.frPyObjects({"size": [height, width], "counts": counts}, height, width))
+        else:
+            text = counts.decode("ascii") if isinstance(counts, bytes) else str(counts)
+            check_runs(run_lengths(text), size)
+            rle = {"size": [height, width], "counts": text}
+    else:
+        raise ValueError("neither an RLE {'size', 'counts'} nor a list of polygons")
+    return rle if area(rle) else None
+
+
+def run_lengths(counts: str) -> np.ndarray:
+    """The run lengths (int64) behind compressed counts: outside, inside, outside, ... in column-major order.
+
+    Each number is written in groups of five bits, low group first, in characters from "0" on: bit 5 says that
+    more groups follow, bit 4 of the last group is the sign. From the fourth number on, the difference to the
+    number two places before is stored. (COCO API, maskApi.c: rleFrString.)
+
+    Raises:
+        ValueError: a character that cannot be there, or a number that is cut off.
+    """
+    raw = np.frombuffer(counts.encode("ascii", "replace"), np.uint8).astype(np.int64) - 48
+    if raw.size == 0 or raw.min() < 0 or raw.max() > 63 or raw[-1] & 32:
+        raise ValueError("broken RLE counts")
+    last = (raw & 32) == 0
+    number = np.concatenate([[0], np.cumsum(last)[:-1]])
+    first = np.concatenate([[0], np.flatnonzero(last)[:-1] + 1])
+    group = np.arange(raw.size) - first[number]
+    if group.max() > 6:
+        raise ValueError("broken RLE counts")
+    runs = np.bincount(number, (raw & 31) << (5 * group)).astype(np.int64)
+    negative = (raw[last] & 16) != 0
+    runs[negative] -= np.int64(1) << (5 * (group[last][negative] + 1))
+    runs[1::2] = np.cumsum(runs[1::2])
+    runs[2::2] = np.cumsum(runs[2::2])
+    return runs
+
+
+def check_runs(runs: np.ndarray, size: tuple[int, int]) -> None:
+    """Raise ValueError unless the run lengths are not negative and fill an image of `size` (H, W) exactly."""
+    total, wanted = int(runs.sum()), size[0] * size[1]
+    if (runs < 0).any() or total != wanted:
+        raise ValueError(f"broken RLE: runs add up to {total} pixels instead of {wanted}")
+
+
+def _as_text(rle: dict[str, Any]) -> Rle:
+    counts = rle["counts"]
+    text = counts.decode("ascii") if isinstance(counts, bytes) else counts
+    return {"size": [int(n) for n in rle["size"]], "counts": text}

@@ -1,0 +1,193 @@
+"""The one thing that is passed along: a video (frames read when asked for) and the tracks in it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from samodal import files, masks
+from samodal.errors import InputError
+from samodal.masks import Rle
+
+State = Literal["absent", "visible", "hidden", "gone"]
+"""What is known of a track in a frame: not seen yet, seen, in a gap (followed), or given up."""
+
+
+@dataclass
+class Video:
+    """Frames, read when they are asked for.
+
+    Attributes:
+        frames: a sequence of uint8 (H, W, 3) RGB arrays; may decode on access.
+        times: (T,) seconds, not necessarily evenly spaced.
+        size: (H, W) of every frame.
+        name: what to call the video in messages and reports.
+        frame_names: the names of the frames' files without suffix, where the frames are files.
+    """
+
+    frames: Sequence[np.ndarray]
+    times: np.ndarray
+    size: tuple[int, int]
+    name: str
+    frame_names: list[str] | None = None
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return self.frames[index]
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (self[index] for index in range(len(self)))
+
+    @staticmethod
+    def from_frames(frames: Sequence[np.ndarray], fps: float = 10.0, name: str = "video") -> "Video":
+        """A video of arrays that are in memory already, uint8 (H, W, 3) RGB each."""
+        if len(frames) == 0:
+            raise InputError(f"{name}: a video needs at least one frame")
+        height, width = frames[0].shape[:2]
+        return Video(frames, np.arange(len(frames)) / fps, (height, width), name)
+
+    @staticmethod
+    def open(source: "str | Path | Video") -> "Video":
+        """Open a video file, a folder of frames or a glob pattern (see `samodal.frames.open_video`)."""
+        if isinstance(source, Video):
+            return source
+        from samodal.frames import open_video
+
+        return open_video(source)
+
+
+@dataclass
+class Track:
+    """One instance over a whole video of T frames. Every list has length T.
+
+    Attributes:
+        track_id: unique in its video.
+        category_id: the data set's own category.
+        score: confidence of the whole track, in [0, 1].
+        visible: mask of what is seen, None where nothing is.
+        amodal: the full mask, None where the instance is absent or gone.
+        states: see `State`.
+        scores: confidence of each amodal mask in [0, 1]; decays inside a gap.
+        points: (K, 2) int64 prompt points (x, y), None where none were drawn.
+        reasons: why a frame is hidden or gone, in words; None otherwise.
+    """
+
+    track_id: int
+    category_id: int
+    score: float
+    visible: list[Rle | None]
+    amodal: list[Rle | None] = field(default_factory=list)
+    states: list[State] = field(default_factory=list)
+    scores: list[float | None] = field(default_factory=list)
+    points: list[np.ndarray | None] = field(default_factory=list)
+    reasons: list[str | None] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        length = len(self.visible)
+        self.amodal = self.amodal or [None] * length
+        self.states = self.states or ["absent" if rle is None else "visible" for rle in self.visible]
+        self.scores = self.scores or [None] * length
+        self.points = self.points or [None] * length
+        self.reasons = self.reasons or [None] * length
+
+    def __len__(self) -> int:
+        return len(self.visible)
+
+    @property
+    def occlusion_rates(self) -> list[float | None]:
+        """Hidden area / amodal area of every frame; None where there is no amodal mask."""
+        return [masks.occlusion_rate(*pair) for pair in zip(self.amodal, self.visible, strict=True)]
+
+
+@dataclass
+class VideoTracks:
+    """All tracks of one video.
+
+    Attributes:
+        size: (H, W) of every mask.
+        num_frames: T, the length of every list in every track.
+        tracks: in the order of the input.
+        video_id: the id of the video in its data set.
+    """
+
+    size: tuple[int, int]
+    num_frames: int
+    tracks: list[Track] = field(default_factory=list)
+    video_id: int = 1
+
+    def __len__(self) -> int:
+        return len(self.tracks)
+
+    def __iter__(self) -> Iterator[Track]:
+        return iter(self.tracks)
+
+    def write(self, path: str | Path) -> None:
+        """Write `amodal.json`: YouTube-VIS results plus the keys that only amodal tracks have."""
+        files.write_json(path, [_track_to_json(track, self.video_id) for track in self.tracks])
+
+    @staticmethod
+    def read(path: str | Path) -> "VideoTracks":
+        """Read an `amodal.json` that `write` made.
+
+        Raises:
+            InputError: not such a file, or lists of different lengths.
+        """
+        entries = files.read_json(path)
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise InputError(f"{path}: not an amodal.json: a list with one object a track is expected")
+        try:
+            tracks = [_track_from_json(entry) for entry in entries]
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{path}: not an amodal.json as `samodal predict` writes it ({error!r})") from None
+        lengths = {len(track) for track in tracks}
+        sizes = {tuple(rle["size"]) for track in tracks for rle in track.amodal + track.visible if rle}
+        if len(lengths) > 1 or len(sizes) > 1:
+            raise InputError(f"{path}: tracks of different lengths {lengths} or sizes {sizes} in one video")
+        return VideoTracks(
+            size=next(iter(sizes), (0, 0)),  # type: ignore[arg-type]
+            num_frames=next(iter(lengths), 0),
+            tracks=tracks,
+            video_id=entries[0]["video_id"] if entries else 1,
+        )
+
+
+def _track_to_json(track: Track, video_id: int) -> dict[str, Any]:
+    return {
+        "video_id": video_id,
+        "track_id": track.track_id,
+        "category_id": track.category_id,
+        "score": round(track.score, 5),
+        "segmentations": track.amodal,
+        "states": track.states,
+        "scores": [_rounded(score) for score in track.scores],
+        "reasons": track.reasons,
+        "visible_segmentations": track.visible,
+        "occlusion_rates": [_rounded(rate) for rate in track.occlusion_rates],
+        "points": [None if xy is None else np.asarray(xy).tolist() for xy in track.points],
+    }
+
+
+def _track_from_json(entry: dict[str, Any]) -> Track:
+    track = Track(
+        track_id=int(entry["track_id"]),
+        category_id=int(entry["category_id"]),
+        score=float(entry["score"]),
+        visible=entry["visible_segmentations"],
+        amodal=entry["segmentations"],
+        states=entry["states"],
+        scores=entry["scores"],
+        points=[None if xy is None else np.asarray(xy, np.int64).reshape(-1, 2) for xy in entry["points"]],
+        reasons=entry.get("reasons", []),
+    )
+    for name in ("amodal", "states", "scores", "points", "reasons"):
+        if len(getattr(track, name)) != len(track):
+            raise ValueError(f"track {track.track_id}: {name!r} is not as long as 'visible_segmentations'")
+    return track
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(float(value), 5)
