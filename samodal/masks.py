@@ -114,30 +114,33 @@ def from_annotation(value: Any, size: tuple[int, int]) -> Rle | None:
     """Read a mask as data sets spell it: compressed or uncompressed RLE, a list of polygons, or nothing.
 
     Args:
-        value: RLE dict (counts as text, bytes or a list of run lengths), polygons [[x0, y0, x1, y1, ...], ...],
-            None, {} or "".
+        value: RLE dict (counts as text, bytes or a list of run lengths), polygons
+            [[x0, y0, x1, y1, ...], ...], None, {} or "".
         size: the (H, W) that the mask must have.
 
     Returns:
         The mask, or None where there is none (None, {}, "", no pixel).
 
     Raises:
-        ValueError: the size differs, or the run lengths do not add up.
+        ValueError: the size differs, the run lengths do not add up, or a polygon is none.
     """
     if not value:
         return None
     height, width = size
     if isinstance(value, list):
-        rle = _as_text(coco.merge(coco.frPyObjects(value, height, width)))
+        rle = _as_text(coco.merge(coco.frPyObjects(_polygons(value, size), height, width)))
     elif isinstance(value, dict) and "counts" in value and "size" in value:
         counts, found = value["counts"], value["size"]
-        if len(found) != 2 or [int(n) for n in found] != [height, width]:
-            raise ValueError(f"mask of size {list(found)} (height, width) in a video of size {[height, width]}")
+        if not isinstance(found, list | tuple) or list(found) != [height, width]:
+            raise ValueError(f"mask of size {found} (height, width) in a video of size {[height, width]}")
         if isinstance(counts, list):
-            check_runs(np.asarray(counts, np.int64), size)
-            rle = _as_text(coco.frPyObjects({"size": [height, width], "counts": counts}, height, width))
+            runs = _integers(counts)
+            check_runs(runs, size)
+            rle = _as_text(
+                coco.frPyObjects({"size": [height, width], "counts": runs.tolist()}, height, width)
+            )
         else:
-            text = counts.decode("ascii") if isinstance(counts, bytes) else str(counts)
+            text = counts.decode("latin-1") if isinstance(counts, bytes) else str(counts)
             check_runs(run_lengths(text), size)
             rle = {"size": [height, width], "counts": text}
     else:
@@ -155,7 +158,7 @@ def run_lengths(counts: str) -> np.ndarray:
     Raises:
         ValueError: a character that cannot be there, or a number that is cut off.
     """
-    raw = np.frombuffer(counts.encode("ascii", "replace"), np.uint8).astype(np.int64) - 48
+    raw = np.frombuffer(counts.encode("utf-8"), np.uint8).astype(np.int64) - 48
     if raw.size == 0 or raw.min() < 0 or raw.max() > 63 or raw[-1] & 32:
         raise ValueError("broken RLE counts")
     last = (raw & 32) == 0
@@ -175,7 +178,7 @@ def run_lengths(counts: str) -> np.ndarray:
 def check_runs(runs: np.ndarray, size: tuple[int, int]) -> None:
     """Raise ValueError unless the run lengths are not negative and fill an image of `size` (H, W) exactly."""
     total, wanted = int(runs.sum()), size[0] * size[1]
-    if (runs < 0).any() or total != wanted:
+    if (runs < 0).any() or (runs > wanted).any() or total != wanted:
         raise ValueError(f"broken RLE: runs add up to {total} pixels instead of {wanted}")
 
 
@@ -183,3 +186,29 @@ def _as_text(rle: dict[str, Any]) -> Rle:
     counts = rle["counts"]
     text = counts.decode("ascii") if isinstance(counts, bytes) else counts
     return {"size": [int(n) for n in rle["size"]], "counts": text}
+
+
+def _integers(counts: list[Any]) -> np.ndarray:
+    try:
+        runs = np.array(counts, np.float64)
+    except (TypeError, ValueError):
+        raise ValueError("broken RLE counts") from None
+    if runs.ndim != 1 or not (np.abs(runs) < 2**40).all() or (runs != np.floor(runs)).any():
+        raise ValueError("broken RLE counts")
+    return runs.astype(np.int64)
+
+
+def _polygons(value: list[Any], size: tuple[int, int]) -> list[list[float]]:
+    """Check the polygons, because pycocotools crashes on what is none."""
+    polygons = []
+    for polygon in value:
+        try:
+            xy = np.array(polygon, np.float64)
+        except (TypeError, ValueError):
+            xy = np.zeros(0)
+        if xy.ndim != 1 or xy.size < 6 or xy.size % 2:
+            raise ValueError("broken polygon: [x0, y0, x1, y1, x2, y2, ...] is expected")
+        if not (np.abs(xy) <= 10 * max(size)).all():
+            raise ValueError("broken polygon: coordinates far outside the image")
+        polygons.append(xy.tolist())
+    return polygons

@@ -1,0 +1,239 @@
+"""The command line: parsing only. Every command is a dataclass; its fields are the options, its docstring the help."""
+
+import os
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from tyro.conf import Positional
+
+from samodal.errors import InputError
+from samodal.prompts import PromptOptions
+
+
+@dataclass
+class Demo:
+    """Make a clip of the procedural driving world, run everything on it, score it, write a report.
+
+    Needs nothing: no download, no data. Open DIR/report.html afterwards.
+    """
+
+    out: Path = Path("runs/demo")
+    """Where the results go."""
+    seed: int = 0
+    """Another seed, another clip."""
+    frames: int = 40
+    """Frames of the clip."""
+    clips: int = 3
+    """Clips that are scored; overlay and report show the first."""
+
+    def run(self) -> None:
+        """Run the demo."""
+        from samodal.demo import demo
+
+        demo(self.out, self.seed, self.frames, self.clips)
+
+
+@dataclass
+class Predict:
+    """Full masks from a video and the visible masks of its instances.
+
+    Writes amodal.json, overlay.mp4 and report.html to the folder --out.
+    """
+
+    video: Positional[str]
+    """A video file, a folder of frames, or a glob pattern in quotes."""
+    visible: Path
+    """Visible masks: YouTube-VIS results (GenVIS writes them), KITTI MOTS txt, or a folder of PNG id maps or 0/255
+    masks (DAVIS)."""
+    model: str = "samodal-nano"
+    """samodal-nano (bundled), a model folder, a Hugging Face id, or a checkpoint of segment-anything or S-AModal."""
+    adapter: Literal["none", "sam-adapter", "medical-adapter"] = "none"
+    """For checkpoints of S-AModal: with which adapter they were trained."""
+    out: Path | None = None
+    """Where the results go; runs/predict/<name of the video> if not said."""
+    tracker: str = "motion"
+    """Who follows hidden instances: motion (needs no weights)."""
+    recover: Literal["two-sided", "online", "none"] = "two-sided"
+    """How gaps are filled: looking at both sides, only at the past, or not at all."""
+    prompt: PromptOptions = field(default_factory=PromptOptions)
+    """How SAM is prompted."""
+    unite_visible: bool = True
+    """What is seen belongs to the full mask, whatever SAM says."""
+    seed: int = 0
+    """Of the point prompts."""
+    batch: int = 4
+    """Frames that go through the encoder together. Changes speed and memory, never the result."""
+    video_id: int | None = None
+    """Which video of a --visible file that holds several."""
+    device: str | None = None
+    """cpu, cuda, cuda:1, mps; the best there is if not said."""
+
+    def run(self) -> None:
+        """Run a prediction."""
+        from samodal.predict import predict
+
+        predict(self)
+
+
+@dataclass
+class Train:
+    """Fine-tune a SAM to amodal masks (or make it promptable on visible ones)."""
+
+    dataset: Positional[str]
+    """The name of the data set: asd (AmodalSynthDrive layout; samodal synth writes it)."""
+    root: Path
+    """The folder of the data set."""
+    model: str
+    """What to start from: samodal-nano, a model folder, an original checkpoint, or scratch-nano (random weights)."""
+    out: Path
+    """Where checkpoints (last/, best/) and log.jsonl go."""
+    adapter: Literal["none", "sam-adapter", "medical-adapter"] = "none"
+    """What is added to the image encoder; fresh adapters leave the model's answers unchanged at first."""
+    adapter_dim: int | None = None
+    """Inner width of a fresh adapter."""
+    target: Literal["amodal", "visible"] = "amodal"
+    """Which masks are learnt."""
+    train: Literal["adapter", "all"] = "adapter"
+    """Which weights learn: adapter = mask decoder and adapters; all = everything."""
+    prompt_kinds: tuple[Literal["points", "box", "mask"], ...] = ()
+    """What the model is to be prompted with by default from now on; as before if not said."""
+    mask_prompt: float = 0.0
+    """Share of the steps that show the visible masks as mask prompts beside the points."""
+    box_prompt: float = 0.0
+    """Share of the steps that show the box of the visible mask instead of the points."""
+    steps: int = 5000
+    """Optimiser steps."""
+    batch: int = 2
+    """Frames a step."""
+    instances: int = 8
+    """Prompts a frame."""
+    lr: float = 3e-4
+    """Highest learning rate."""
+    warmup: int = 200
+    """Steps of linear warm-up."""
+    hidden_weight: float = 1.0
+    """Weight of the loss on the hidden part."""
+    dtype: Literal["fp32", "bf16"] = "fp32"
+    """Arithmetic of the forward and backward pass; weights stay in fp32."""
+    validate_every: int = 500
+    """Steps between validations, each with a checkpoint."""
+    validation_frames: int = 60
+    """Frames of a validation."""
+    workers: int = 1
+    """Processes that make samples."""
+    seed: int = 0
+    """Of fresh weights, samples and validation prompts."""
+    resume: bool = False
+    """Go on with the run in --out."""
+
+    def run(self) -> None:
+        """Run a training."""
+        from samodal.train.run import run
+
+        run(self)
+
+
+@dataclass
+class Synth:
+    """Write clips of the procedural driving world, with truth, in the layout of AmodalSynthDrive."""
+
+    root: Positional[Path]
+    """The folder to write to; sequences that are there already are left."""
+    split: str = "train"
+    """The split they go to."""
+    videos: int = 10
+    """Number of sequences."""
+    frames: int = 40
+    """Frames of each."""
+    size: str = "360x640"
+    """Height x width in pixels."""
+    preset: Literal["easy", "hard"] = "easy"
+    """hard: other textures, denser traffic, longer gaps; meant for testing only."""
+    seed: int = 0
+    """The first sequence's seed; the others count on."""
+    workers: int = field(default_factory=lambda: os.cpu_count() or 1)
+    """Processes."""
+
+    def run(self) -> None:
+        """Write the clips."""
+        from samodal.data.synth import write_synthetic
+        from samodal.progress import progress
+
+        seeds = list(range(self.seed, self.seed + self.videos))
+        with progress("rendering", len(seeds)) as advance:
+            write_synthetic(
+                self.root,
+                {self.split: seeds},
+                frames=self.frames,
+                size=parse_size(self.size),
+                preset=self.preset,
+                workers=self.workers,
+                progress=advance,
+            )
+
+
+@dataclass
+class Show:
+    """Open the report of a result folder in the browser."""
+
+    folder: Positional[Path]
+    """The --out folder of samodal predict or samodal demo."""
+
+    def run(self) -> None:
+        """Open the page."""
+        import webbrowser
+
+        report = self.folder / "report.html"
+        if not report.is_file():
+            raise InputError(f"{report}: no such file; samodal predict and samodal demo write one to --out")
+        webbrowser.open(report.resolve().as_uri())
+
+
+Command = (
+    Annotated[Demo, tyro.conf.subcommand("demo")]
+    | Annotated[Predict, tyro.conf.subcommand("predict")]
+    | Annotated[Train, tyro.conf.subcommand("train")]
+    | Annotated[Synth, tyro.conf.subcommand("synth")]
+    | Annotated[Show, tyro.conf.subcommand("show")]
+)
+
+
+def run(arguments: list[str]) -> int:
+    """Parse and run one command. Returns the exit code: 0 done, 2 bad usage or input, 1 anything else."""
+    if arguments in (["--version"], ["-V"]):
+        from samodal import __version__
+
+        print(f"samodal {__version__}")
+        return 0
+    try:
+        command = tyro.cli(
+            Command,  # type: ignore[arg-type]
+            prog="samodal",
+            args=arguments,
+            description="Amodal video instance segmentation: visible masks in, full shapes out.",
+        )
+    except SystemExit as stop:  # --help, or words that don't fit
+        return int(stop.code or 0)
+    try:
+        command.run()  # type: ignore[attr-defined]
+    except InputError as error:
+        print(f"samodal: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("samodal: interrupted; nothing half-written was left", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"samodal: {error.filename or 'system'}: {error.strerror or error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """ "360x640" -> (360, 640), height and width."""
+    height, cross, width = text.lower().partition("x")
+    if not (cross and height.isdigit() and width.isdigit() and int(height) and int(width)):
+        raise InputError(f"--size {text}: height x width is expected, such as 360x640")
+    return int(height), int(width)

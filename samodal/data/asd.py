@@ -1,0 +1,272 @@
+"""AmodalSynthDrive (arXiv 2309.06547): a reader that forgives the faults of the published files; a writer.
+
+A frame has an image, a PNG of 16 bit whose pixels are instance keys (the visible masks), and a JSON file
+`{key: {category_id, track_id, occluded, amodal_mask, occlusion_mask}}`. Cameras are front, back, left, right
+and bev (images only). Track ids are unique in one sequence only.
+"""
+
+import json
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from samodal import masks
+from samodal.data.clip import Clip, Instance
+from samodal.data.id_maps import encode_ids, read_ids
+from samodal.data.matching import integer
+from samodal.errors import InputError
+from samodal.files import read_json
+from samodal.frames import natural_order, open_images
+from samodal.masks import Rle
+
+CATEGORIES = {24: "person", 25: "rider", 26: "car", 27: "truck", 28: "bus", 32: "motorcycle", 33: "bicycle"}
+"""The classes that S-AModal uses, with the Cityscapes ids."""
+
+GENVIS_CATEGORIES = dict(enumerate(CATEGORIES, 1))
+"""The categories 1 to 7 of GenVIS trained on this set -> ours."""
+
+WRONG_CATEGORIES = {21: 27, 11: 26}  # seen in the published files: a truck (27) and a car (26)
+
+
+class AsdDataset(Sequence[Clip]):
+    """The sequences of one split and camera, in order of their names; a clip is read when it is asked for.
+
+    Args:
+        root: the data set. Three layouts are known, tried in this order:
+            `<root>/<split>/{images,amodal_instance_seg}/<camera>/<sequence>/`,
+            `<root>/full/{images,amodal_instance_seg}/<camera>/<sequence>/`,
+            `<root>/<split>/{images,amodal_instance_seg}/<sequence>/`;
+            files are `<camera>_full_<frame>_{rgb.jpg,aminseg.json,aminseg.png}`.
+        split: train, val or test.
+        camera: front, back, left or right.
+        sequences: only these. The layout `full` does not tell splits apart, so there it is needed.
+
+    Raises:
+        InputError: no such layout, camera or sequence.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        split: str = "val",
+        camera: str = "front",
+        sequences: Sequence[str] | None = None,
+    ) -> None:
+        root = Path(root)
+        layouts = [  # images, annotations
+            (root / split / "images" / camera, root / split / "amodal_instance_seg" / camera),
+            (root / "full" / "images" / camera, root / "full" / "amodal_instance_seg" / camera),
+            (root / split / "images", root / split / "amodal_instance_seg"),
+        ]
+        for images, annotations in layouts:
+            if found := _folders_with_frames(images, camera):
+                self.images, self.annotations = images, annotations
+                break
+        else:
+            tried = ", ".join(str(images) for images, _ in layouts)
+            raise InputError(
+                f"{root}: no sequences of camera {camera!r} in AmodalSynthDrive's layout; tried {tried}"
+            )
+        if sequences is not None:
+            if unknown := sorted(set(sequences) - set(found)):
+                raise InputError(f"{images}: no sequence {unknown[0]}; it holds {', '.join(found[:5])}, ...")
+            found = sorted(set(sequences))
+        elif images == layouts[1][0]:
+            raise InputError(
+                f"{images}: this layout does not say what belongs to {split!r}; pass `sequences`"
+            )
+        self.names, self.camera = found, camera
+        self.truth = root / split / "truth" / camera
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> Clip:  # type: ignore[override]
+        name = self.names[index]
+        paths = _frame_paths(self.images / name, self.camera)
+        video = open_images(paths, self.images / name)
+        annotations = self.annotations / name
+        stems = [path.name.removesuffix(f"_rgb{path.suffix}") for path in paths]
+
+        # A frame is asked for by the visible and the amodal side in turn: the last few stay at hand.
+        @lru_cache(maxsize=4)
+        def instances(frame: int) -> list[Instance]:
+            return read_frame(annotations / f"{stems[frame]}_aminseg.json", video.size)
+
+        extra = self.truth / f"{name}.json"
+        return Clip(name, video, instances, read_json(extra) if extra.exists() else {})
+
+
+def read_frame(path: Path, size: tuple[int, int]) -> list[Instance]:
+    """The instances of one frame from its `_aminseg.json` and the PNG of the same name, in the file's order.
+
+    The visible mask is the region of the PNG. Without masks in the JSON (not occluded) it is the amodal mask
+    too; instances without any pixel are left out.
+
+    Raises:
+        InputError: a file is missing or broken, or a mask is not of `size` (H, W).
+    """
+    annotations = read_json(path)
+    png = path.with_suffix(".png")
+    if not png.is_file():
+        raise InputError(f"{png}: no such file; every frame needs its PNG of visible instances")
+    ids = read_ids(png)
+    if ids.shape != size:
+        raise InputError(f"{png}: size {list(ids.shape)} (height, width), but the image has {list(size)}")
+    if not isinstance(annotations, dict):
+        raise InputError(f"{path}: an object {{key: {{category_id, track_id, ...}}}} is expected")
+    regions = encode_ids(ids)
+    found: dict[int, Instance] = {}
+    for key, entry in annotations.items():
+        try:
+            instance = _read_instance(entry, regions.get(integer(key)), size)
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{path}: instance {key}: {error!r}") from None
+        if instance is None:
+            continue
+        if instance.track_id in found:
+            raise InputError(f"{path}: track id {instance.track_id} occurs twice; ids must differ")
+        found[instance.track_id] = instance
+    return list(found.values())
+
+
+def _read_instance(entry: dict[str, Any], region: Rle | None, size: tuple[int, int]) -> Instance | None:
+    category = integer(entry["category_id"])
+    amodal = _mask(entry.get("amodal_mask"), size) or region
+    if amodal is None:
+        return None
+    visible = None if region is None else masks.intersection([region, amodal])
+    return Instance(
+        track_id=integer(entry["track_id"]),
+        category_id=WRONG_CATEGORIES.get(category, category),
+        amodal=amodal,
+        visible=visible if masks.area(visible) else None,
+    )
+
+
+def _mask(value: Any, size: tuple[int, int]) -> Rle | None:
+    """Read a mask; an empty one may have any size (the published files write full-HD ones)."""
+    if not value:
+        return None
+    rle = masks.from_annotation(value, tuple(value["size"]))
+    return None if rle is None else masks.from_annotation(rle, size)
+
+
+def _frame_paths(folder: Path, camera: str) -> list[Path]:
+    return sorted(folder.glob(f"{camera}_full_*_rgb.*"), key=natural_order)
+
+
+def _folders_with_frames(images: Path, camera: str) -> list[str]:
+    if not images.is_dir():
+        return []
+    folders = [folder for folder in images.iterdir() if folder.is_dir() and not folder.name.startswith(".")]
+    return sorted(folder.name for folder in folders if any(folder.glob(f"{camera}_full_*_rgb.*")))
+
+
+# ---- writing ---------------------------------------------------------------------------------------------
+
+
+def sequence_folder(root: str | Path, split: str, camera: str, name: str) -> Path:
+    """The folder with the images of a sequence; where it exists, the sequence is complete."""
+    return Path(root) / split / "images" / camera / name
+
+
+def write_sequence(
+    root: str | Path,
+    split: str,
+    camera: str,
+    name: str,
+    frames: Iterable[tuple[np.ndarray, list[Instance]]],
+    extra: Mapping[str, Any] | None = None,
+    image_suffix: str = ".jpg",
+) -> None:
+    """Write one sequence; it appears when it is complete, and nothing is left of one that was cut off.
+
+    Args:
+        root: of the data set; the files go to `<root>/<split>/{images,amodal_instance_seg}/<camera>/<name>/`.
+        split: train, val or test.
+        camera: front, back, left or right.
+        name: of the sequence.
+        frames: image, uint8 (H, W, 3) RGB, and instances, frame by frame. Visible masks must not overlap.
+        extra: more truth, written to `<root>/<split>/truth/<camera>/<name>.json`; arrays become lists.
+        image_suffix: ".jpg" as in the original, or ".png" for lossless images.
+
+    Raises:
+        ValueError: overlapping visible masks, or 1000 and more tracks of one category.
+    """
+    images = sequence_folder(root, split, camera, name)
+    annotations = Path(root) / split / "amodal_instance_seg" / camera / name
+    truth = Path(root) / split / "truth" / camera / f"{name}.json"
+    partial = Path(root) / split / f".{camera}_{name}.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        for folder in ("images", "annotations"):
+            (partial / folder).mkdir(parents=True)
+        keys: dict[int, int] = {}
+        for index, (image, instances) in enumerate(frames):
+            stem = f"{camera}_full_{index:04d}"
+            _write_image(partial / "images" / f"{stem}_rgb{image_suffix}", image)
+            ids, entries = _annotate(instances, image.shape[:2], keys)
+            Image.fromarray(ids).save(partial / "annotations" / f"{stem}_aminseg.png")
+            (partial / "annotations" / f"{stem}_aminseg.json").write_text(json.dumps(entries))
+        (partial / "truth.json").write_text(json.dumps(extra or {}, default=_plain))
+        # The images come last: a sequence is there when they are.
+        for source, target in (("truth.json", truth), ("annotations", annotations), ("images", images)):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if target.is_dir():
+                shutil.rmtree(target)
+            (partial / source).replace(target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _annotate(
+    instances: list[Instance], size: tuple[int, int], keys: dict[int, int]
+) -> tuple[np.ndarray, dict[str, dict[str, Any]]]:
+    """The id map (H, W) uint16 and the JSON entries of one frame; `keys` (track id -> key) grows."""
+    ids = np.zeros(size, np.uint16)
+    entries = {}
+    for instance in instances:
+        key = keys.setdefault(instance.track_id, _new_key(instance.category_id, keys))
+        amodal = masks.decode(instance.amodal)
+        visible = np.zeros(size, bool) if instance.visible is None else masks.decode(instance.visible)
+        if ids[visible].any():
+            raise ValueError(f"the visible mask of track {instance.track_id} overlaps another one")
+        ids[visible] = key
+        hidden = amodal & ~visible
+        occluded = bool(hidden.any())
+        entries[str(key)] = {
+            "category_id": instance.category_id,
+            "track_id": instance.track_id,
+            "occluded": occluded,
+            "amodal_mask": instance.amodal if occluded else None,
+            "occlusion_mask": masks.encode(hidden) if occluded else None,
+        }
+    return ids, entries
+
+
+def _new_key(category_id: int, keys: Mapping[int, int]) -> int:
+    """`category * 1000 + n` with the next free n."""
+    first = category_id * 1000
+    key = first + sum(first <= key < first + 1000 for key in keys.values())
+    if key >= first + 1000 or key > 65535:
+        raise ValueError(f"category {category_id}: no key below 65536 left for another track")
+    return key
+
+
+def _write_image(path: Path, image: np.ndarray) -> None:
+    if path.suffix == ".jpg":
+        Image.fromarray(image).save(path, quality=95, subsampling=0)
+    else:
+        Image.fromarray(image).save(path)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")

@@ -1,0 +1,137 @@
+"""Folders of PNG masks, one a frame: id maps (palette, 8 or 16 bit grey, RGB) and 0/255 masks (DAVIS)."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from pycocotools import mask as coco
+
+from samodal.data.matching import video_numbers
+from samodal.errors import InputError
+from samodal.frames import check_run, frame_numbers, natural_order
+from samodal.masks import Rle
+from samodal.video import Track, Video
+
+WHITE = {255, 65535, 0xFFFFFF}  # one instance, drawn white on black
+VOID = 255  # beside other ids in 8 bit maps: pixels that nobody labelled (DAVIS, PASCAL palettes)
+CLASS_UNIT = 1000  # from here on an id is class * 1000 + n, and smaller ids are regions without instances
+IGNORED_CLASS = 10  # KITTI MOTS
+MOST_IDS = 2000  # more in one map: a picture, not a map
+
+log = logging.getLogger("samodal")
+
+
+def read_tracks(folder: Path, video: Video, numbers: Sequence[int] | None) -> list[Track]:
+    """The visible tracks of a video.
+
+    Ids are the pixel values (R + 256 G + 65536 B in RGB maps), 0 is background. Maps and frames are matched
+    by name or number where the video is a folder, else by order.
+
+    Raises:
+        InputError: no PNG, a frame without map, a map of another size, a picture that is no map.
+    """
+    paths = _match(folder, video, numbers)
+    found: dict[int, list[Rle | None]] = {}
+    depth = np.dtype(np.uint8)
+    for frame, path in enumerate(paths):
+        ids = read_ids(path)
+        if ids.shape != video.size:
+            raise InputError(
+                f"{path}: mask of size {list(ids.shape)} (height, width), but the frames of {video.name} "
+                f"have {list(video.size)}"
+            )
+        depth = max(depth, ids.dtype)
+        try:
+            encoded = encode_ids(ids)
+        except ValueError as error:
+            raise InputError(f"{path}: {error}") from None
+        for value, rle in encoded.items():
+            found.setdefault(value, [None] * len(video))[frame] = rle
+    identities = _identify(set(found), depth)
+    if left_out := found.keys() - identities.keys():
+        log.warning("%s: the values %s stand for no instance and are left out", folder, sorted(left_out)[:20])
+    return [Track(*identities[value], 1.0, found[value]) for value in sorted(identities)]
+
+
+def read_ids(path: Path) -> np.ndarray:
+    """Read one PNG as an id map (H, W): uint8 or uint16 as stored, int32 (R + 256 G + 65536 B) from RGB."""
+    try:
+        with Image.open(path) as image:
+            values, mode = np.asarray(image), image.mode
+    except (OSError, SyntaxError, ValueError) as error:
+        raise InputError(f"{path}: broken image ({error})") from None
+    if mode == "RGB" or (mode == "RGBA" and (values[..., 3] == 255).all()):
+        return values[..., :3].astype(np.int32) @ np.array([1, 256, 65536], np.int32)
+    if values.ndim == 2 and mode != "F":
+        return values.astype(np.uint16 if mode.startswith("I") else np.uint8)
+    raise InputError(f"{path}: image of kind {mode!r}; grey, palette or RGB without transparency is expected")
+
+
+def encode_ids(ids: np.ndarray) -> dict[int, Rle]:
+    """One RLE for every id but 0 in an id map (H, W), in one pass over the pixels.
+
+    Raises:
+        ValueError: so many different values that it is a picture.
+    """
+    height, width = ids.shape
+    pixels = ids.T.reshape(-1)  # column-major, as RLE is
+    starts = np.flatnonzero(np.concatenate([[True], pixels[1:] != pixels[:-1]]))
+    ends = np.append(starts[1:], pixels.size)
+    order = np.argsort(pixels[starts], kind="stable")
+    distinct, first = np.unique(pixels[starts][order], return_index=True)
+    if len(distinct) > MOST_IDS:
+        raise ValueError(f"{len(distinct)} different values; is this a picture instead of an id map?")
+    encoded = {}
+    for value, runs in zip(distinct.tolist(), np.split(order, first[1:]), strict=True):
+        if value == 0:
+            continue
+        edges = np.stack([starts[runs], ends[runs]], axis=1).reshape(-1)
+        counts = np.diff(np.concatenate([[0], edges, [pixels.size]]))
+        counts = counts if counts[-1] else counts[:-1]  # no run of length 0 at the end, as in COCO
+        rle = coco.frPyObjects({"size": [height, width], "counts": counts.tolist()}, height, width)
+        encoded[value] = Rle(size=[height, width], counts=rle["counts"].decode("ascii"))
+    return encoded
+
+
+def _identify(values: set[int], depth: np.dtype) -> dict[int, tuple[int, int]]:
+    """Pixel value -> (track id, category id), without the values that stand for no instance."""
+    if len(values) == 1 and values <= WHITE:
+        return dict.fromkeys(values, (1, 1))
+    if depth == np.uint8 and VOID - 1 not in values:
+        values = values - {VOID}
+    if depth == np.uint16 and max(values, default=0) >= CLASS_UNIT:
+        classes = {value: value // CLASS_UNIT for value in values}
+        return {v: (v, category) for v, category in classes.items() if category not in (0, IGNORED_CLASS)}
+    return {value: (value, 1) for value in values}
+
+
+def _match(folder: Path, video: Video, numbers: Sequence[int] | None) -> list[Path]:
+    """The map of every frame."""
+    paths = [p for p in folder.iterdir() if p.suffix.lower() == ".png" and not p.name.startswith(".")]
+    if not paths:
+        raise InputError(f"{folder}: no PNG masks in it; one a frame is expected")
+    paths.sort(key=natural_order)
+    names = [path.stem for path in paths]
+    wanted: Sequence[str] | Sequence[int] | None = video_numbers(video, numbers)
+    held: Sequence[str] | Sequence[int] | None = frame_numbers(names)
+    if numbers is None and video.frame_names and set(video.frame_names) & set(names):
+        wanted, held = video.frame_names, names
+    if wanted is None or held is None:
+        check_run(folder, names)
+        if len(paths) != len(video):
+            raise InputError(
+                f"{folder}: {len(paths)} masks for the {len(video)} frames of {video.name}; one a frame"
+            )
+        return paths
+    by_name = dict(zip(held, paths, strict=True))
+    missing = [name for name in wanted if name not in by_name]
+    if missing:
+        raise InputError(
+            f"{folder}: no mask for frame {missing[0]} of {video.name} ({len(missing)} of its {len(video)} "
+            f"frames have none); the masks go from {paths[0].name} to {paths[-1].name}"
+        )
+    if len(paths) > len(video):
+        log.warning("%s: %d masks of other frames are left out", folder, len(paths) - len(video))
+    return [by_name[name] for name in wanted]

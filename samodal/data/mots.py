@@ -1,0 +1,94 @@
+"""KITTI MOTS (and MOTSChallenge) text files: a line `frame id class height width rle` for every mask."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from samodal import masks
+from samodal.data.matching import integer, video_numbers
+from samodal.errors import InputError
+from samodal.masks import Rle
+from samodal.video import Track, Video
+
+IGNORED_CLASS = 10  # regions that are not labelled, id 10000
+
+log = logging.getLogger("samodal")
+
+
+@dataclass
+class _Line:
+    number: int
+    frame: int
+    track_id: int
+    category_id: int
+    height: int
+    width: int
+    rle: str
+
+
+def read_tracks(text: str, path: Path, video: Video, numbers: Sequence[int] | None) -> list[Track]:
+    """The visible tracks of a video; ids and classes as in the file, the regions to ignore left out.
+
+    Frames are matched by number where the video is a folder whose frames have numbers (then the file may hold
+    more frames than the video), else by order.
+
+    Raises:
+        InputError: a line that is none, masks that do not fit the video, an id twice in one frame.
+    """
+    lines = [_parse(line, number, path) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    places = _places(lines, path, video, video_numbers(video, numbers))
+    categories: dict[int, int] = {}
+    visible: dict[int, list[Rle | None]] = {}
+    for line in lines:
+        place = places.get(line.frame)
+        if place is None or line.category_id == IGNORED_CLASS:
+            continue
+        where = f"{path}, line {line.number}"
+        try:
+            rle = masks.from_annotation({"size": [line.height, line.width], "counts": line.rle}, video.size)
+        except ValueError as error:
+            raise InputError(f"{where}: {error}") from None
+        categories.setdefault(line.track_id, line.category_id)
+        track = visible.setdefault(line.track_id, [None] * len(video))
+        if track[place] is not None:
+            raise InputError(
+                f"{where}: id {line.track_id} occurs twice in frame {line.frame}; ids must differ"
+            )
+        track[place] = rle
+    return [Track(track_id, categories[track_id], 1.0, track) for track_id, track in visible.items()]
+
+
+def _parse(line: str, number: int, path: Path) -> _Line:
+    fields = line.split()
+    try:
+        if len(fields) != 6:
+            raise ValueError(f"{len(fields)} fields")
+        frame, track_id, category_id, height, width = map(integer, fields[:5])
+    except ValueError as error:
+        raise InputError(
+            f"{path}, line {number}: {error}; 'frame id class height width rle', whole numbers, is expected"
+        ) from None
+    return _Line(number, frame, track_id, category_id, height, width, fields[5])
+
+
+def _places(lines: list[_Line], path: Path, video: Video, numbers: list[int] | None) -> dict[int, int]:
+    """Frame number in the file -> frame index in the video."""
+    found = {line.frame for line in lines}
+    if numbers is None:
+        if max(found) >= len(video) or min(found) < 0:
+            raise InputError(
+                f"{path}: holds masks of frames {min(found)} to {max(found)}, but {video.name} has "
+                f"frames 0 to {len(video) - 1}"
+            )
+        return {index: index for index in range(len(video))}
+    places = {number: index for index, number in enumerate(numbers)}
+    extra = found - places.keys()
+    if extra == found:
+        raise InputError(
+            f"{path}: holds masks of frames {min(found)} to {max(found)}, but {video.name} holds frames "
+            f"{min(numbers)} to {max(numbers)}; is it the file of another video?"
+        )
+    if extra:
+        log.warning("%s: masks of %d frames that are not in %s are left out", path, len(extra), video.name)
+    return places

@@ -1,0 +1,71 @@
+"""Where did a hidden instance go: the camera's own motion, and models of an instance that is not seen.
+
+The flow of the data: frames -> `EgoMotion` (once per video, shared by all instances); amodal masks of seen frames
+-> `Observation`s; both -> `HiddenInstanceModel.predict` -> `Prediction` (where, how large, how sure).
+`samodal.recover` carries a mask there. Both protocols are the places where third parties plug in.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from samodal.motion.observation import Observation
+
+
+@dataclass(frozen=True)
+class Motion:
+    """How the picture moved between two frames because the camera turned.
+
+    The camera's turning moves near and far things alike, so one matrix holds for all of them. What its driving does to
+    a thing depends on the thing's depth and is left to the model of that thing.
+
+    Attributes:
+        rotation: (3, 3) float64 homography of pixel coordinates (x, y, 1): K R K^-1 for a camera matrix K and a turn R.
+        inliers: number of corners that agree (the least over the frames in between); 0 when it cannot be told,
+            frames that gave no answer then count as the identity.
+    """
+
+    rotation: np.ndarray
+    inliers: int
+
+
+class EgoMotion(Protocol):
+    """The camera's own motion, measured from frames or known from odometry."""
+
+    def between(self, i: int, j: int) -> Motion:
+        """The motion from frame i to frame j (any order)."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Where a hidden instance is believed to be.
+
+    Attributes:
+        center: (x, y) of the amodal mask's centroid, in pixels.
+        scale: square root of the amodal area, in pixels.
+        sigma: standard deviation of the centre, in pixels (a mean over x and y).
+        size_sigma: standard deviation of log(scale).
+    """
+
+    center: tuple[float, float]
+    scale: float
+    sigma: float
+    size_sigma: float
+
+
+class HiddenInstanceModel(Protocol):
+    """Says where an instance is in a frame that does not show it."""
+
+    def predict(
+        self, before: Sequence[Observation], frame: int, ego: EgoMotion, after: Sequence[Observation] = ()
+    ) -> Prediction:
+        """Predict one frame.
+
+        Args:
+            before: at least one observation, oldest first, all in frames before `frame`.
+            frame: the frame to predict.
+            ego: the camera's motion; covers all frames that are named here.
+            after: observations from the far side of the gap, oldest first; empty when working causally.
+        """

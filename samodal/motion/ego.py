@@ -1,0 +1,147 @@
+"""Ego-motion: how the camera moved the picture, from corners of the static scene.
+
+A frame is looked at once, when it is pushed; all instances share the result. Nothing here is random: no draw, no seed.
+"""
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+from samodal.motion import Motion
+
+WORK_WIDTH = 640  # frames are looked at in at most this width
+CORNERS = 300
+MARGIN = 9  # instances are masked out with this margin, in pixels of the work image
+MIN_INLIERS = 12
+FOCAL = 0.7  # assumed focal length / image width; only matters for corners far from the image centre
+STILL = Motion(np.eye(3), 0)
+
+
+class FixedEgo:
+    """A camera that stands still, or of which nothing is known."""
+
+    def between(self, i: int, j: int) -> Motion:
+        """The identity."""
+        return STILL
+
+
+class FrameEgo:
+    """Ego-motion from frames that are pushed one by one.
+
+    Args:
+        keep: how many frames to look back at most; None keeps all (below 1 kB a frame).
+    """
+
+    def __init__(self, keep: int | None = None) -> None:
+        self.keep = keep
+        self.count = 0  # frames pushed so far
+        self._steps: dict[int, Motion] = {}  # frame k -> motion from k - 1 to k
+        self._previous: tuple[np.ndarray, np.ndarray] | None = None
+        self._cached = lru_cache(maxsize=8192)(self._chain)
+
+    def push(self, frame: np.ndarray, moving: np.ndarray | None = None) -> None:
+        """Take the next frame.
+
+        Args:
+            frame: uint8 (H, W, 3) RGB.
+            moving: bool (H, W), what may move by itself: the visible masks of all instances.
+        """
+        scale = min(1.0, WORK_WIDTH / frame.shape[1])
+        grey, static = _work_image(frame, moving, scale)
+        if self._previous is not None and self._previous[0].shape == grey.shape:
+            starts, ends = _follow_corners(*self._previous, grey, static)
+            self._steps[self.count] = fit_motion(starts / scale, ends / scale, frame.shape[:2], 1.0 / scale)
+        self._previous = grey, static
+        self.count += 1
+        if self.keep is not None:
+            self._steps.pop(self.count - 1 - self.keep, None)
+
+    def between(self, i: int, j: int) -> Motion:
+        """The motion from frame i to frame j, chained from neighbours; frames not kept count as standing still."""
+        if i == j:
+            return STILL
+        if i > j:
+            forth = self._cached(j, i)
+            return Motion(np.linalg.inv(forth.rotation), forth.inliers)
+        return self._cached(i, j)
+
+    def _chain(self, i: int, j: int) -> Motion:
+        if j == i + 1:
+            return self._steps.get(j, STILL)
+        # Cut at the roundest number in between, so that chains of different ends share their parts.
+        bit = 1 << ((i ^ j).bit_length() - 1)
+        middle = j // bit * bit
+        if middle == j:
+            middle = j - 1
+        first, second = self._cached(i, middle), self._cached(middle, j)
+        return Motion(second.rotation @ first.rotation, min(first.inliers, second.inliers))
+
+
+def _work_image(frame: np.ndarray, moving: np.ndarray | None, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """The small grey image, and where it is static (uint8 0/255)."""
+    grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+    if scale < 1:
+        grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    static = np.full(grey.shape, 255, np.uint8)
+    if moving is not None and moving.any():
+        small = cv2.resize(moving.astype(np.uint8), grey.shape[::-1], interpolation=cv2.INTER_NEAREST)
+        static[cv2.dilate(small, np.ones((2 * MARGIN + 1,) * 2, np.uint8)) > 0] = 0
+    return grey, static
+
+
+def _follow_corners(
+    grey: np.ndarray, static: np.ndarray, next_grey: np.ndarray, next_static: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Corners of the static scene, (N, 2) float64 in both images, that flow forth and back to where they were."""
+    nothing = np.zeros((0, 2))
+    corners = cv2.goodFeaturesToTrack(grey, CORNERS, qualityLevel=0.01, minDistance=8, mask=static)
+    if corners is None or len(corners) < MIN_INLIERS:
+        return nothing, nothing
+    window = {"winSize": (15, 15), "maxLevel": 3}
+    moved, found, _ = cv2.calcOpticalFlowPyrLK(grey, next_grey, corners, None, **window)
+    back, found_back, _ = cv2.calcOpticalFlowPyrLK(next_grey, grey, moved, None, **window)
+    corners, moved, back = corners.reshape(-1, 2), moved.reshape(-1, 2), back.reshape(-1, 2)
+    good = (found.ravel() == 1) & (found_back.ravel() == 1) & (np.abs(corners - back).max(1) < 0.5)
+    x, y = np.rint(np.nan_to_num(moved, nan=-1.0)).clip(-1, 1e6).astype(int).T
+    height, width = next_grey.shape
+    good &= (x >= 0) & (y >= 0) & (x < width) & (y < height)
+    good[good] = next_static[y[good], x[good]] > 0
+    return corners[good].astype(np.float64), moved[good].astype(np.float64)
+
+
+def fit_motion(starts: np.ndarray, ends: np.ndarray, size: tuple[int, int], pixel: float = 1.0) -> Motion:
+    """How the camera turned, from N static corners (x, y) before and after, (N, 2) each.
+
+    A camera that drives forward moves a point along the ray from the image centre, by an amount that depends on its
+    depth. *Across* that ray only the turning of the camera is left, whatever the depth: a robust linear fit (iteratively
+    reweighted, Cauchy) of three angles.
+
+    Args:
+        starts: where they were.
+        ends: where they are.
+        size: (H, W) of the frame.
+        pixel: tolerance in pixels.
+    """
+    if len(starts) < MIN_INLIERS:
+        return STILL
+    height, width = size
+    focal = FOCAL * width
+    center = np.array([(width - 1) / 2, (height - 1) / 2])
+    x, y = ((starts - center) / focal).T
+    across = np.stack([-y, x]) / np.maximum(np.hypot(x, y), 1e-6)
+    flow = (across * (ends - starts).T / focal).sum(0)
+    # Flow of a point under small turns about the camera's x, y and z axis.
+    turns = np.stack([[-x * y, -1 - y * y], [1 + x * x, x * y], [-y, x]])
+    design = (across * turns).sum(1).T
+    weights = np.ones(len(flow))
+    angles = np.zeros(3)
+    for _ in range(15):
+        weighted = design * weights[:, None]
+        angles = np.linalg.solve(weighted.T @ design + 1e-9 * np.eye(3), weighted.T @ flow)
+        weights = 1 / (1 + ((flow - design @ angles) * focal / (0.5 * pixel)) ** 2)
+    inliers = int((np.abs(flow - design @ angles) * focal < 1.5 * pixel).sum())
+    if inliers < MIN_INLIERS:
+        return STILL
+    intrinsics = np.array([[focal, 0, center[0]], [0, focal, center[1]], [0, 0, 1]])
+    return Motion(intrinsics @ cv2.Rodrigues(angles)[0] @ np.linalg.inv(intrinsics), inliers)

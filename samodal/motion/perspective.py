@@ -1,0 +1,94 @@
+"""The weight-free model of a hidden instance: constant velocity in perspective, seen from a turning camera.
+
+A thing of fixed size at depth Z has an image scale s ~ 1 / Z and a centre c + X / Z (c: the image centre). So 1 / s
+and (x - c) / s are its depth and its lateral position, in units of its own size, and for a constant velocity
+relative to the camera *these* are straight lines in time. Neither focal length nor depth has to be known, and
+parallax is part of the model. Only the camera's turning must be taken out first.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from samodal.motion import EgoMotion, Prediction
+from samodal.motion.observation import Observation, measure
+from samodal.motion.smoothing import smooth
+
+NEAREST = 0.2  # no nearer than this share of the depth at the last sighting
+WELL_KNOWN = 1.0  # standard deviation of log(scale) below which a size counts as measured
+
+
+@dataclass(frozen=True)
+class Wander:
+    """How a quantity moves: standard deviations of its first velocity and of the velocity's change per frame."""
+
+    velocity: float
+    change: float
+
+
+@dataclass(frozen=True)
+class PerspectiveMotion:
+    """Follows an instance along a straight line in space; a smoother when the far side of a gap is known.
+
+    Attributes:
+        across: lateral motion, in sizes of the instance (square root of its area) a frame.
+        upright: vertical motion, in the same unit; things on the road hardly have any.
+        depth: motion in depth, as a share of the depth at the last sighting a frame.
+    """
+
+    across: Wander = Wander(0.2, 0.006)
+    upright: Wander = Wander(0.05, 0.003)
+    depth: Wander = Wander(0.03, 0.0006)
+
+    def predict(
+        self, before: Sequence[Observation], frame: int, ego: EgoMotion, after: Sequence[Observation] = ()
+    ) -> Prediction:
+        """See `HiddenInstanceModel.predict`. With one observation: the camera's turning only."""
+        measured = measure([*before, *after])
+        height, width = before[-1].mask["size"]
+        middle = np.array([(width - 1) / 2, (height - 1) / 2])
+        turned = _turn(measured.centers, measured.frames, before[-1].frame, frame, ego) - middle
+
+        known = np.flatnonzero(measured.size_sigmas[: len(before)] < WELL_KNOWN)
+        size = float(measured.scales[known[-1] if len(known) else len(before) - 1])
+        depths = size / measured.scales
+        now = np.array([frame])
+        frames = np.concatenate([measured.frames, now])
+        smoothed, depth_sigmas = smooth(
+            measured.frames, depths, measured.size_sigmas * depths, frames, **vars(self.depth)
+        )
+        smoothed = np.maximum(smoothed, NEAREST)
+        depth = smoothed[-1]
+
+        center, variance = middle.copy(), 0.0
+        for axis, wander in enumerate((self.across, self.upright)):
+            place, sigma = smooth(
+                measured.frames,
+                turned[:, axis] * smoothed[:-1],
+                measured.center_sigmas[:, axis] * smoothed[:-1],
+                now,
+                velocity=wander.velocity * size,
+                change=wander.change * size,
+            )
+            center[axis] += place[0] / depth
+            variance += (sigma[0] / depth) ** 2 / 2
+        return Prediction(
+            (float(center[0]), float(center[1])),
+            float(size / depth),
+            float(variance**0.5),
+            float(depth_sigmas[-1] / depth),
+        )
+
+
+def _turn(points: np.ndarray, frames: np.ndarray, anchor: int, frame: int, ego: EgoMotion) -> np.ndarray:
+    """Points (n, 2) of different frames, as seen by the camera as it is turned in `frame`."""
+    # By way of one anchor, so that a whole gap needs each motion from an observation only once.
+    onward = ego.between(anchor, frame).rotation
+    moved = np.array(
+        [
+            onward @ ego.between(int(k), anchor).rotation @ (x, y, 1.0)
+            for k, (x, y) in zip(frames, points, strict=True)
+        ]
+    )
+    return moved[:, :2] / moved[:, 2:]

@@ -1,0 +1,184 @@
+"""One track through its gaps: frames in which a known instance has no visible pixel get an amodal mask, or an end.
+
+`Follower` works causally, frame by frame; `recover_track` runs it over a whole track, and in mode `two-sided` lets it
+see the far side of a gap too. Where the instance is comes from a `HiddenInstanceModel`; its shape is carried along
+from the best masks near the gap.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from samodal import masks
+from samodal.errors import InputError
+from samodal.masks import Rle
+from samodal.motion import EgoMotion, HiddenInstanceModel, Prediction
+from samodal.motion.ego import FixedEgo
+from samodal.motion.observation import Observation, best, observe, worth
+from samodal.video import State, Track
+
+Mode = Literal["two-sided", "online", "none"]
+HISTORY = 30  # observations that are remembered
+HORIZON = 60  # and for how many frames
+LOOK_AHEAD = 15  # observations used from the far side of a gap
+LEAST_INSIDE = 0.1  # an instance of which less than this lies inside the image has left it
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """What is believed of an instance in a frame that does not show it; see `samodal.video.Track`."""
+
+    amodal: Rle | None
+    state: State
+    score: float
+    reason: str
+
+
+class Follower:
+    """Follows one instance causally, with bounded memory: `update` where it is seen, `predict` where it is not.
+
+    Args:
+        motion: the model of a hidden instance.
+        ego: the camera's motion; must know a frame before that frame is predicted.
+    """
+
+    def __init__(self, motion: HiddenInstanceModel, ego: EgoMotion) -> None:
+        self.motion = motion
+        self.ego = ego
+        self.history: deque[Observation] = deque(maxlen=HISTORY)
+        self.score = 1.0
+        self.ended: str | None = None
+
+    def update(self, seen: Observation, score: float) -> None:
+        """Take an observation (`samodal.motion.observation.observe`), later than all before, and its score."""
+        self.history.append(seen)
+        while self.history[0].frame < seen.frame - HORIZON:
+            self.history.popleft()
+        self.score, self.ended = score, None
+
+    def predict(self, frame: int, after: Sequence[Observation] = ()) -> Recovered:
+        """The instance in a frame without visible pixels, after at least one `update`.
+
+        The score is that of the last observation x exp(-doubt^2), where doubt is the predicted standard deviation of the
+        centre in units of half the width (and of log size). A track ends when doubt exceeds 1, or when less than
+        a tenth of it is inside the image; it begins again with the next `update`. With `after`, observations from the
+        far side of the gap, it never ends, but may be outside the frame for a while.
+        """
+        if self.ended and not after:
+            return Recovered(None, "gone", 0.0, self.ended)
+        before = list(self.history)
+        prediction = self.motion.predict(before, frame, self.ego, after)
+        source = best(before, frame)
+        half_width = (source.edges[2] - source.edges[0]) / 2 * prediction.scale / source.scale
+        doubt = float(np.hypot(prediction.sigma / half_width, prediction.size_sigma))
+        if doubt > 1 and not after:
+            self.ended = "lost"
+            return Recovered(None, "gone", 0.0, self.ended)
+        mask = carry(source, prediction)
+        if after:
+            mask = _blend(mask, source, best(after, frame), prediction, frame)
+        if masks.area(mask) < LEAST_INSIDE * masks.area(source.mask) * (prediction.scale / source.scale) ** 2:
+            if after:
+                return Recovered(None, "gone", 0.0, "outside the frame")
+            self.ended = "left the frame"
+            return Recovered(None, "gone", 0.0, self.ended)
+        reason = "between two sightings" if after else f"not seen for {frame - before[-1].frame} frames"
+        return Recovered(mask, "hidden", self.score * float(np.exp(-(doubt**2))), reason)
+
+
+def recover_track(
+    track: Track, motion: HiddenInstanceModel, mode: Mode = "two-sided", *, ego: EgoMotion | None = None
+) -> Track:
+    """Fill the frames of a track in which it is not seen, from its first to the last frame of the video.
+
+    Args:
+        track: with `visible` and, where visible, `amodal` masks (and `scores`, else its own score counts). Not changed.
+        motion: where a hidden instance is.
+        mode: `two-sided` uses both sides of a gap (and only the near side of one that never ends), `online` only the past,
+            exactly as a `Follower` does frame by frame, `none` fills nothing.
+        ego: the camera's motion over the video; None means a camera that stands still.
+
+    Returns:
+        A new track. Frames without visible pixels are `hidden` with a mask, or `gone` without one, with a reason;
+        before the first sighting they stay `absent`. A visible frame without amodal mask gets one, too.
+
+    Raises:
+        InputError: an unknown mode.
+    """
+    if mode not in ("two-sided", "online", "none"):
+        raise InputError(f"recover: unknown mode {mode!r}, choose two-sided, online or none")
+    result = replace(
+        track,
+        amodal=list(track.amodal),
+        states=list(track.states),
+        scores=list(track.scores),
+        reasons=list(track.reasons),
+    )
+    seen = _observations(track)
+    follower = Follower(motion, ego or FixedEgo())
+    for frame in range(len(track)):
+        if frame in seen:
+            score = track.scores[frame]
+            follower.update(seen[frame], track.score if score is None else score)
+            result.states[frame] = "visible"
+        elif follower.history and mode == "none":
+            _write(result, frame, Recovered(None, "gone", 0.0, "not followed"))
+        elif follower.history:
+            after = [o for f, o in seen.items() if f > frame][:LOOK_AHEAD] if mode == "two-sided" else []
+            _write(result, frame, follower.predict(frame, after))
+    return result
+
+
+def carry(source: Observation, target: Prediction) -> Rle:
+    """The mask of an observation, moved and scaled to where the instance is believed to be."""
+    zoom = target.scale / source.scale
+    shift = np.asarray(target.center) - zoom * source.center
+    return masks.warp(source.mask, np.array([[zoom, 0.0, shift[0]], [0.0, zoom, shift[1]]]))
+
+
+def _observations(track: Track) -> dict[int, Observation]:
+    """The frames that say where the instance is: those with visible pixels and an amodal mask."""
+    seen = {}
+    for frame, (visible, amodal) in enumerate(zip(track.visible, track.amodal, strict=True)):
+        if amodal is not None and masks.area(visible) and masks.area(amodal):
+            hidden = masks.occlusion_rate(amodal, visible) or 0.0
+            seen[frame] = observe(frame, amodal, 1.0 - hidden)
+    return seen
+
+
+def _write(track: Track, frame: int, found: Recovered) -> None:
+    visible = track.visible[frame]
+    if visible is not None and masks.area(visible):
+        # Seen, but the amodal mask is missing: what is believed, and at least what is seen.
+        amodal = visible if found.amodal is None else masks.union([found.amodal, visible])
+        track.amodal[frame], track.states[frame], track.scores[frame] = amodal, "visible", found.score
+        return
+    gone = found.state == "gone"
+    track.amodal[frame], track.states[frame], track.reasons[frame] = found.amodal, found.state, found.reason
+    track.scores[frame] = None if gone else found.score
+
+
+def _blend(mask: Rle, source: Observation, other: Observation, target: Prediction, frame: int) -> Rle:
+    """Between the shapes of both sides: the mean of their signed distances, the nearer and better seen one counts more."""
+    far = carry(other, target)
+    if masks.area(mask) == 0 or masks.area(far) == 0:
+        return mask
+    near_weight, far_weight = (worth(o) / abs(frame - o.frame) for o in (source, other))
+    x, y, w, h = masks.box(masks.union([mask, far]))
+    crops = [masks.decode(rle)[y : y + h, x : x + w] for rle in (mask, far)]
+    near_distance, far_distance = (_signed_distance(crop) for crop in crops)
+    inside = near_weight * near_distance + far_weight * far_distance > 0
+    whole = np.zeros(mask["size"], bool)
+    whole[y : y + h, x : x + w] = inside
+    return masks.encode(whole)
+
+
+def _signed_distance(mask: np.ndarray) -> np.ndarray:
+    """Distance to the mask's edge in pixels, positive inside."""
+    inside = np.pad(mask.astype(np.uint8), 1)
+    distance = cv2.distanceTransform(inside, cv2.DIST_L2, 3) - cv2.distanceTransform(1 - inside, cv2.DIST_L2, 3)
+    return distance[1:-1, 1:-1]

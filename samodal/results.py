@@ -1,0 +1,48 @@
+"""What a run leaves in its folder: amodal.json, overlay.mp4, report.html, and scores.json where truth is known."""
+
+import platform
+import shlex
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from samodal import score
+from samodal.score.protocols import STRICT
+from samodal.show import write_overlay, write_report
+from samodal.video import Video, VideoTracks
+
+PACKAGES = ("samodal", "torch", "transformers", "numpy", "opencv-python-headless", "pycocotools", "av")
+
+
+def write_results(
+    out: Path,
+    video: Video,
+    tracks: VideoTracks,
+    run: dict[str, Any],
+    rows: Sequence[dict[str, Any]] | None = None,
+) -> None:
+    """Write all files of a run to `out`, each all of it or nothing; the report last, when all else is there.
+
+    Args:
+        out: the folder; made where it is missing.
+        video: the frames.
+        tracks: what came out.
+        run: what was run, see `run_facts`.
+        rows: scores, see `samodal.score.score_videos`.
+    """
+    tracks.write(out / "amodal.json")
+    scores = None
+    if rows is not None:
+        scores = {"protocol": STRICT.name, "command": run["command"], "versions": run["versions"], "rows": rows}
+        score.write_scores(out / "scores.json", rows, STRICT.name, run["command"], run["versions"])
+    write_overlay(out / "overlay.mp4", video, tracks)
+    write_report(out / "report.html", video, tracks, run, scores)
+
+
+def run_facts(**more: Any) -> dict[str, Any]:
+    """The command and the versions, to stand beside every result, and what else matters for it."""
+    command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    versions = {"python": platform.python_version()} | {package: version(package) for package in PACKAGES}
+    return {"command": command, **more, "versions": versions}

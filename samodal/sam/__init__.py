@@ -1,0 +1,6 @@
+"""The amodal SAM: model, adapters, checkpoints."""
+
+from samodal.sam.config import AmodalSamConfig, nano_config, vit_config
+from samodal.sam.model import AmodalSam, Decoded, FrameEmbedding
+
+__all__ = ["AmodalSam", "AmodalSamConfig", "Decoded", "FrameEmbedding", "nano_config", "vit_config"]

@@ -1,0 +1,65 @@
+"""Ask the amodal SAM: from the visible masks of one frame to the full ones."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from samodal.prompts import PromptOptions, corners, mask_prompts, pick_points
+from samodal.sam.images import coverage
+from samodal.sam.model import AmodalSam, FrameEmbedding
+
+
+@dataclass
+class Answer:
+    """What SAM says of one instance in one frame.
+
+    Attributes:
+        amodal: bool (H, W).
+        score: the IoU that SAM expects of its mask, in [0, 1].
+        points: (K, 2) int64 prompt points (x, y).
+    """
+
+    amodal: np.ndarray
+    score: float
+    points: np.ndarray
+
+
+def ask(
+    model: AmodalSam,
+    embedding: FrameEmbedding,
+    visible: np.ndarray,
+    rngs: Sequence[np.random.Generator],
+    prompt: PromptOptions,
+    unite_visible: bool = True,
+    image: np.ndarray | None = None,
+) -> list[Answer]:
+    """The amodal masks of all instances that are seen in a frame.
+
+    Args:
+        model: an amodal SAM.
+        embedding: `model.encode(frame)`.
+        visible: bool (N, H, W), every mask with at least one pixel.
+        rngs: N generators, one an instance, for the points.
+        prompt: what SAM is prompted with.
+        unite_visible: what is seen belongs to the full mask, whatever SAM says (S-AModal, section 3.2).
+        image: the frame, for point strategies that look at it.
+    """
+    if len(visible) == 0:
+        return []
+    kinds = prompt.kinds or tuple(model.config.prompt_kinds)
+    points = [
+        pick_points(mask, prompt.strategy, prompt.count, rng, image)
+        for mask, rng in zip(visible, rngs, strict=True)
+    ]
+    decoded = model.decode(
+        embedding,
+        np.stack(points).astype(np.float32) if "points" in kinds else None,
+        boxes=np.stack([corners(mask) for mask in visible]) if "box" in kinds else None,
+        mask_prompts=mask_prompts(coverage(visible, model.image_size)) if "mask" in kinds else None,
+    )
+    amodal = decoded.masks.cpu().numpy()
+    if unite_visible:
+        amodal |= visible
+    scores = decoded.scores[:, 0].float().clamp(0, 1).cpu().tolist()
+    return [Answer(*answer) for answer in zip(amodal, scores, points, strict=True)]

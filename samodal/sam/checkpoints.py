@@ -1,0 +1,375 @@
+"""Weight files: reading them safely, and the names that segment-anything and S-AModal give to our weights."""
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+from transformers import SamConfig
+
+from samodal import files
+from samodal.errors import InputError
+from samodal.sam.config import DECODER_NORM_EPS, AmodalSamConfig
+
+State = dict[str, Tensor]
+
+BUNDLED = ("samodal-nano",)
+TIED = "prompt_encoder.shared_embedding.positional_embedding"
+TIED_TO = "shared_image_embedding.positional_embedding"
+
+
+# --- reading files ---
+
+
+def find_folder(name: str | Path) -> Path:
+    """The folder of a model: a bundled one by its name, a folder, or a Hugging Face id (from the cache).
+
+    Raises:
+        InputError: there is no such model.
+    """
+    if str(name) in BUNDLED:
+        folder = Path(__file__).parents[1] / "weights" / str(name)
+        if not (folder / "config.json").is_file():
+            raise InputError(
+                f"{folder}: the bundled model {name} is missing from this installation; install again"
+            )
+        return folder
+    path = Path(name)
+    if path.is_dir():
+        return path
+    if path.is_file():
+        raise InputError(
+            f"{path}: a file, but a model is a folder; original checkpoints: AmodalSam.from_original"
+        )
+    try:
+        return Path(snapshot_download(str(name), allow_patterns=["config.json", "*.safetensors"]))
+    except HFValidationError:
+        raise InputError(f"{name}: no such folder, nor a Hugging Face id (owner/name)") from None
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"{name}: no such folder, and not to be had from Hugging Face either ({reason})"
+        ) from None
+
+
+def read_config(folder: Path) -> AmodalSamConfig:
+    """Read `config.json`, ours or one of transformers' `SamModel`.
+
+    Raises:
+        InputError: not there, or not the configuration of a SAM.
+    """
+    path = folder / "config.json"
+    values = files.read_json(path)
+    if not isinstance(values, dict) or values.get("model_type") != "sam":
+        raise InputError(f"{path}: not the configuration of a SAM (model_type 'sam' is expected)")
+    try:
+        return AmodalSamConfig.from_sam(SamConfig(**values))
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    except Exception as error:  # transformers has many classes of error for a value that does not fit
+        raise InputError(f"{path}: not the configuration of a SAM ({one_line(error)})") from None
+
+
+def read_weights(folder: Path) -> State:
+    """Read `model.safetensors` of a folder, in our own (transformers') names; tied weights come once.
+
+    Raises:
+        InputError: not there or not readable.
+    """
+    parts = [folder / "model.safetensors"]
+    if not parts[0].is_file():
+        parts = sorted(folder.glob("model-*-of-*.safetensors"))
+    if not parts:
+        raise InputError(
+            f"{folder}: has no model.safetensors; only safetensors are read, save the model in that format"
+        )
+    state: State = {}
+    for part in parts:
+        state |= read_safetensors(part)
+    if TIED in state:
+        tied = state.pop(TIED)
+        if not torch.equal(state.setdefault(TIED_TO, tied), tied):
+            raise InputError(f"{folder}: {TIED} and {TIED_TO} differ, but they are one weight")
+    return state
+
+
+def read_safetensors(path: Path) -> State:
+    """Read one safetensors file.
+
+    Raises:
+        InputError: not there, truncated or of another format.
+    """
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path}: cannot be read as safetensors ({one_line(error)})") from None
+
+
+def read_original(source: str | Path | Mapping) -> tuple[State, str]:
+    """The weights of a checkpoint in the original's naming, and what to call it in messages.
+
+    Training checkpoints ({"model": weights, ...}) are unwrapped, the "module." of DistributedDataParallel is
+    cut off. A file can never run code.
+
+    Args:
+        source: a .pth or .safetensors file, or what was in it.
+
+    Raises:
+        InputError: the file cannot be read, or holds no weights.
+    """
+    content: object
+    if isinstance(source, Mapping):
+        content, name = source, "state dict"
+    else:
+        path, name = Path(source), str(source)
+        if not path.is_file():
+            raise InputError(f"{path}: no such file")
+        content = read_safetensors(path) if path.suffix == ".safetensors" else read_pickle(path)
+    for wrapper in ("model", "state_dict"):
+        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
+            content = content[wrapper]
+    if (
+        not isinstance(content, Mapping)
+        or not content
+        or not all(isinstance(v, Tensor) for v in content.values())
+    ):
+        raise InputError(
+            f"{name}: holds no weights; a dict of names to tensors is expected, or one under 'model'"
+        )
+    state = {key.removeprefix("module."): value for key, value in content.items()}
+    if any(key.startswith("vision_encoder.") for key in state):
+        raise InputError(f"{name}: has transformers' names; load its folder with AmodalSam.from_pretrained")
+    return state, name
+
+
+def read_pickle(path: Path) -> object:
+    """Read a file of `torch.save`. Objects that are not tensors (schedulers, options) become empty stand-ins.
+
+    Raises:
+        InputError: truncated, or not such a file.
+    """
+    try:
+        foreign = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+        with torch.serialization.safe_globals([(StandIn, name) for name in foreign]):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged pickle can raise anything
+        raise InputError(f"{path}: not a checkpoint of torch.save, or damaged ({one_line(error)})") from None
+
+
+class StandIn:
+    """What is left of a pickled object of any class: nothing. S-AModal's training pickles its scheduler."""
+
+    def __new__(cls, *_: object) -> "StandIn":
+        """Take any arguments."""
+        return super().__new__(cls)
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def __setstate__(self, state: object) -> None:
+        pass
+
+
+def one_line(error: Exception) -> str:
+    """The first line of an error's text, or its class where it has none."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def check_fit(expected: Mapping[str, Tensor], given: Mapping[str, Tensor], name: str) -> None:
+    """Compare names and shapes.
+
+    Raises:
+        InputError: lists all that is missing, unexpected, or of another shape.
+    """
+    shapes = [
+        f"{key} {tuple(given[key].shape)} instead of {tuple(value.shape)}"
+        for key, value in expected.items()
+        if key in given and given[key].shape != value.shape
+    ]
+    found = {
+        "missing": [key for key in expected if key not in given],
+        "unexpected": [key for key in given if key not in expected],
+        "of another shape": shapes,
+    }
+    if any(found.values()):
+        listed = "; ".join(f"{len(keys)} {what}: {', '.join(keys)}" for what, keys in found.items() if keys)
+        raise InputError(f"{name}: the weights do not fit the model: {listed}")
+
+
+# --- the original's names ---
+
+# Applied one after the other to our names; "#" stands for a number.
+_RENAMES = {
+    "shared_image_embedding.": "prompt_encoder.pe_layer.",
+    ".positional_embedding": ".positional_encoding_gaussian_matrix",
+    "prompt_encoder.point_embed.": "prompt_encoder.point_embeddings.",
+    "prompt_encoder.mask_embed.conv1.": "prompt_encoder.mask_downscaling.0.",
+    "prompt_encoder.mask_embed.layer_norm1.": "prompt_encoder.mask_downscaling.1.",
+    "prompt_encoder.mask_embed.conv2.": "prompt_encoder.mask_downscaling.3.",
+    "prompt_encoder.mask_embed.layer_norm2.": "prompt_encoder.mask_downscaling.4.",
+    "prompt_encoder.mask_embed.conv3.": "prompt_encoder.mask_downscaling.6.",
+    "mask_decoder.upscale_conv1.": "mask_decoder.output_upscaling.0.",
+    "mask_decoder.upscale_layer_norm.": "mask_decoder.output_upscaling.1.",
+    "mask_decoder.upscale_conv2.": "mask_decoder.output_upscaling.3.",
+    "vision_encoder.neck.conv1.": "image_encoder.neck.0.",
+    "vision_encoder.neck.layer_norm1.": "image_encoder.neck.1.",
+    "vision_encoder.neck.conv2.": "image_encoder.neck.2.",
+    "vision_encoder.neck.layer_norm2.": "image_encoder.neck.3.",
+    "vision_encoder.patch_embed.projection.": "image_encoder.patch_embed.proj.",
+    "vision_encoder.layers.": "image_encoder.blocks.",
+    "prompt_generator.handcrafted_generator.": "prompt_generator.prompt_generator.proj.",
+    "prompt_generator.block_mlps.(#).": r"prompt_generator.lightweight_mlp_\1.0.",
+    "vision_encoder.": "image_encoder.",
+    ".space_adapter.": ".Space_Adapter.",
+    ".mlp_adapter.": ".MLP_Adapter.",
+    "_Adapter.down.": "_Adapter.D_fc1.",
+    "_Adapter.up.": "_Adapter.D_fc2.",
+    ".layer_norm_final_attn.": ".norm_final_attn.",
+    ".layer_norm(#).": r".norm\1.",
+}
+_PATTERNS = {re.compile(old.replace(".", r"\.").replace("#", r"\d+")): new for old, new in _RENAMES.items()}
+
+
+def original_name(ours: str, config: SamConfig) -> str:
+    """The original's name of one of our weights."""
+    head = re.match(r"mask_decoder\.(output_hypernetworks_mlps\.\d+|iou_prediction_head)\.", ours)
+    if head:  # transformers splits the layers of a small MLP into first, middle and last
+        last = 2 if "hypernetworks" in ours else config.mask_decoder_config.iou_head_depth - 1
+        layer, kind = ours[head.end() :].rsplit(".", 1)
+        index = {"proj_in": 0, "proj_out": last}.get(layer)
+        index = int(layer.removeprefix("layers.")) + 1 if index is None else index
+        return f"{head[0]}layers.{index}.{kind}"
+    for old, new in _PATTERNS.items():
+        ours = old.sub(new, ours)
+    return ours
+
+
+def select_original(state: State, adapter: str, new_adapter: bool) -> State:
+    """The weights that a model with this adapter uses, under segment-anything's names of the position tables.
+
+    Left out are modules that the original builds and never uses: `Depth_Adapter`, and the prompt generator in
+    models without it; with `new_adapter` also trained weights of the adapter.
+    """
+    unused = [".Depth_Adapter."]
+    if adapter != "sam-adapter" or new_adapter:
+        unused.append("image_encoder.prompt_generator.")
+    if adapter == "medical-adapter" and new_adapter:
+        unused += [".Space_Adapter.", ".MLP_Adapter."]
+    selected: State = {}
+    for key, value in state.items():
+        if any(part in key for part in unused):
+            continue
+        renamed = re.sub(r"\.attn\.rel_([hw])$", r".attn.rel_pos_\1", key)
+        if renamed in selected:
+            raise InputError(
+                f"state dict: {key} and {renamed} are two names of one weight; only one can be right"
+            )
+        selected[renamed] = value
+    return selected
+
+
+def original_config(
+    state: State,
+    name: str,
+    adapter: str,
+    config: SamConfig | None,
+    pad_before_norm: bool | None,
+    new_adapter: bool,
+) -> AmodalSamConfig:
+    """The configuration for original weights: the given one or a recognised one, with this adapter.
+
+    Weights of the original get the original's decoder norms and reading of the patch embedding, which a plain
+    `SamConfig` has no word for; an `AmodalSamConfig` is taken at its word.
+    """
+    ours = recognise(state, name) if config is None else AmodalSamConfig.from_sam(config)
+    if not isinstance(config, AmodalSamConfig):
+        ours.mask_decoder_config.layer_norm_eps = DECODER_NORM_EPS
+        ours.mixed_embedding = adapter == "sam-adapter" and not new_adapter
+    width = state.get(
+        "image_encoder.prompt_generator.embedding_generator.weight",
+        state.get("image_encoder.blocks.0.MLP_Adapter.D_fc1.weight"),
+    )
+    return AmodalSamConfig.from_sam(
+        ours,
+        adapter=adapter,
+        adapter_dim=ours.adapter_dim if width is None else width.shape[0],
+        pad_before_norm=ours.pad_before_norm if pad_before_norm is None else pad_before_norm,
+    )
+
+
+def recognise(state: State, name: str = "state dict") -> AmodalSamConfig:
+    """The configuration of an original checkpoint, from the shapes of its weights (without adapter).
+
+    The number of decoder heads leaves no trace in the shapes: 8, as in all published checkpoints, or the
+    largest power of two that divides the attention's width. Give a configuration where that is wrong.
+
+    Raises:
+        InputError: weights that tell the sizes are missing.
+    """
+    try:
+        return _recognise(state)
+    except (KeyError, IndexError) as error:
+        raise InputError(
+            f"{name}: not recognised as a SAM in the original's naming (no {error.args[0]}); "
+            "give a config if it is one without this weight"
+        ) from None
+
+
+def _recognise(state: State) -> AmodalSamConfig:
+    def shape(key: str) -> torch.Size:
+        return state[key].shape
+
+    width, _, patch, _ = shape("image_encoder.patch_embed.proj.weight")
+    grid = shape("image_encoder.pos_embed")[1]
+    blocks = count(state, r"image_encoder\.blocks\.(\d+)\.")
+    tables = [shape(f"image_encoder.blocks.{index}.attn.rel_pos_h") for index in range(blocks)]
+    head_width = tables[0][1]
+    sizes = [(length + 1) // 2 for length, _ in tables]
+    global_blocks = [index for index, size in enumerate(sizes) if size == grid]
+    windows = [size for size in sizes if size != grid]
+
+    decoder_width = shape("prompt_encoder.not_a_point_embed.weight")[1]
+    attention_width = shape("mask_decoder.transformer.layers.0.cross_attn_token_to_image.q_proj.weight")[0]
+    return AmodalSamConfig(
+        vision_config={
+            "hidden_size": width,
+            "output_channels": shape("image_encoder.neck.0.weight")[0],
+            "num_hidden_layers": blocks,
+            "num_attention_heads": width // head_width,
+            "image_size": grid * patch,
+            "patch_size": patch,
+            "qkv_bias": "image_encoder.blocks.0.attn.qkv.bias" in state,
+            "mlp_dim": shape("image_encoder.blocks.0.mlp.lin1.weight")[0],
+            "window_size": windows[0] if windows else grid,
+            "global_attn_indexes": global_blocks,
+            "num_pos_feats": shape("prompt_encoder.pe_layer.positional_encoding_gaussian_matrix")[1],
+        },
+        prompt_encoder_config={
+            "hidden_size": decoder_width,
+            "image_size": grid * patch,
+            "patch_size": patch,
+            "mask_input_channels": shape("prompt_encoder.mask_downscaling.3.weight")[0],
+        },
+        mask_decoder_config={
+            "hidden_size": decoder_width,
+            "mlp_dim": shape("mask_decoder.transformer.layers.0.mlp.lin1.weight")[0],
+            "num_hidden_layers": count(state, r"mask_decoder\.transformer\.layers\.(\d+)\."),
+            "num_attention_heads": math.gcd(8, attention_width),
+            "attention_downsample_rate": decoder_width // attention_width,
+            "num_multimask_outputs": shape("mask_decoder.mask_tokens.weight")[0] - 1,
+            "iou_head_depth": count(state, r"mask_decoder\.iou_prediction_head\.layers\.(\d+)\."),
+            "iou_head_hidden_dim": shape("mask_decoder.iou_prediction_head.layers.0.weight")[0],
+        },
+    )
+
+
+def count(names: Iterable[str], pattern: str) -> int:
+    """How many numbers, counted from 0, stand in the group of `pattern`."""
+    found = {int(match[1]) for name in names if (match := re.match(pattern, name))}
+    return max(found) + 1 if found else 0

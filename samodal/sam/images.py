@@ -1,0 +1,107 @@
+"""From frames to the model's input and from its masks back to the frame."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from samodal.errors import InputError
+
+MEAN = (123.675, 116.28, 103.53)
+STD = (58.395, 57.12, 57.375)
+KINS_SIZE = (375, 1242)
+
+Size = tuple[int, int]
+"""(height, width) in pixels."""
+
+
+def resized_size(size: Size, long_side: int) -> Size:
+    """The size whose longer side is `long_side`, rounded half up, at least one pixel."""
+    scale = long_side / max(size)
+    height, width = (max(1, int(side * scale + 0.5)) for side in size)
+    return height, width
+
+
+def resize_frame(frame: np.ndarray, long_side: int) -> np.ndarray:
+    """Scale a frame so that its longer side is `long_side` (bilinear, antialiased, as segment-anything does).
+
+    Args:
+        frame: uint8 (H, W, 3) RGB.
+
+    Raises:
+        InputError: not such an array.
+    """
+    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or 0 in frame.shape:
+        raise InputError(f"a frame must be uint8 (H, W, 3) RGB, not {frame.dtype} {frame.shape}")
+    height, width = resized_size(frame.shape[:2], long_side)
+    return np.asarray(Image.fromarray(frame).resize((width, height), Image.Resampling.BILINEAR))
+
+
+def to_pixels(resized: np.ndarray, side: int, device: torch.device | str = "cpu") -> Tensor:
+    """Normalise a resized frame, uint8 (h, w, 3), pad right and below with zeros -> float32 (3, S, S)."""
+    pixels = torch.from_numpy(np.array(resized)).to(device).permute(2, 0, 1).float()
+    for channel, mean, std in zip(pixels, MEAN, STD, strict=True):
+        channel.sub_(mean).div_(std)
+    height, width = resized.shape[:2]
+    return F.pad(pixels, (0, side - width, 0, side - height)).contiguous()
+
+
+def scale_points(points: Tensor, original: Size, resized: Size) -> Tensor:
+    """Points (..., 2) as x, y in pixels of the original frame -> in pixels of the resized frame."""
+    return points * points.new_tensor([resized[1] / original[1], resized[0] / original[0]])
+
+
+def scale_boxes(boxes: Tensor, original: Size, resized: Size) -> Tensor:
+    """Boxes (..., 4) as x0, y0, x1, y1 in pixels of the original frame -> in pixels of the resized frame."""
+    return scale_points(boxes.unflatten(-1, (2, 2)), original, resized).flatten(-2)
+
+
+def logits_to_frame(logits: Tensor, side: int, resized: Size, original: Size) -> Tensor:
+    """Low-resolution logits (N, C, h, w) -> logits (N, C, H, W) of the original frame.
+
+    In two steps, as segment-anything does: up to the padded input, cut off the padding, then to the frame.
+    One step would be faster and is not equal.
+    """
+    logits = F.interpolate(logits, (side, side), mode="bilinear", align_corners=False)
+    logits = logits[..., : resized[0], : resized[1]]
+    return F.interpolate(logits, original, mode="bilinear", align_corners=False)
+
+
+def coverage(masks: np.ndarray, side: int) -> np.ndarray:
+    """Masks of a frame in the cells of the model's low-resolution masks.
+
+    Args:
+        masks: bool (N, H, W).
+        side: of the model's square input in pixels; four make a cell.
+
+    Returns:
+        float32 (N, side / 4, side / 4), the share of each cell that a mask covers; 0 in the padding.
+    """
+    size = masks.shape[1:]
+    rows, columns = (_overlap(*lengths, side) for lengths in zip(size, resized_size(size, side), strict=True))
+    return rows @ masks.astype(np.float32) @ columns.T
+
+
+def _overlap(length: int, resized: int, side: int) -> np.ndarray:
+    """(side / 4, length): which share of each cell each pixel of the frame takes, along one axis."""
+    edges = np.arange(0, side + 1, 4)[:, None] * length / resized
+    pixels = np.arange(length)
+    shared = np.minimum(edges[1:], pixels + 1) - np.maximum(edges[:-1], pixels)
+    return (np.clip(shared, 0, None) * resized / (4 * length)).astype(np.float32)
+
+
+def rescale_kins_image(image: np.ndarray) -> np.ndarray:
+    """Bring a KINS image, uint8 (H, W, 3), to 375 x 1242 as S-AModal does: bilinear, not antialiased.
+
+    Only to repeat published numbers; masks are better predicted at the true size.
+    """
+    channels = torch.from_numpy(image).permute(2, 0, 1)[None]
+    scaled = F.interpolate(channels, KINS_SIZE, mode="bilinear", align_corners=False)
+    return scaled[0].permute(1, 2, 0).contiguous().numpy()
+
+
+def rescale_kins_mask(mask: np.ndarray) -> np.ndarray:
+    """Bring a mask (H, W) to 375 x 1242 as S-AModal does: by the nearest pixel."""
+    scaled = F.interpolate(torch.from_numpy(mask)[None, None], KINS_SIZE, mode="nearest")
+    return scaled[0, 0].numpy()

@@ -1,0 +1,1 @@
+"""Fine-tuning SAM to amodal masks: losses, samples, and the loop in the open."""

@@ -1,0 +1,80 @@
+"""What a predicted mask is pulled towards.
+
+Shapes: logits and targets (..., h, w) of the decoder's low resolution; targets in [0, 1], soft at the edges,
+because they are the share of the cell that the mask covers.
+"""
+
+import torch
+import torch.nn.functional as F
+
+
+def focal_loss(logits: torch.Tensor, target: torch.Tensor, alpha: float = 0.8, gamma: float = 2) -> torch.Tensor:
+    """Focal loss of every pixel, averaged over a mask's pixels: (..., h, w) -> (...).
+
+    Source: S-AModal section 4 (alpha 0.8 for both classes, gamma 2). The original's code takes the focal form of
+    the *mean* cross-entropy instead, which does not focus on hard pixels.
+    """
+    cross_entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    probability_of_target = 1 - (logits.sigmoid() - target).abs()
+    return (alpha * (1 - probability_of_target) ** gamma * cross_entropy).mean((-2, -1))
+
+
+def dice_loss(logits: torch.Tensor, target: torch.Tensor, smooth: float = 1.0) -> torch.Tensor:
+    """1 - (2 I + s) / (P + T + s) of every mask by itself, so that small masks count like large ones.
+
+    (..., h, w) -> (...). Source: S-AModal section 4; the original takes one ratio over the whole batch.
+    """
+    probability = logits.sigmoid()
+    overlap = (probability * target).sum((-2, -1))
+    total = probability.sum((-2, -1)) + target.sum((-2, -1))
+    return 1 - (2 * overlap + smooth) / (total + smooth)
+
+
+def soft_iou(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """IoU of the thresholded prediction with a soft target: (..., h, w) -> (...), no gradient."""
+    with torch.no_grad():
+        predicted = (logits > 0).to(target.dtype)
+        overlap = torch.minimum(predicted, target).sum((-2, -1))
+        union = torch.maximum(predicted, target).sum((-2, -1))
+        return overlap / union.clamp(min=1e-6)
+
+
+def mask_loss(
+    logits: torch.Tensor,
+    predicted_iou: torch.Tensor,
+    target: torch.Tensor,
+    visible: torch.Tensor,
+    valid: torch.Tensor,
+    hidden_weight: float = 1.0,
+    iou_weight: float = 1.0,
+) -> dict[str, torch.Tensor]:
+    """The loss of a batch of prompts and its parts, each averaged over the valid prompts.
+
+    Args:
+        logits: (B, N, h, w).
+        predicted_iou: (B, N), the decoder's own estimate of its IoU.
+        target: (B, N, h, w) in [0, 1].
+        visible: (B, N, h, w) in [0, 1], the visible mask.
+        valid: (B, N) bool, False for padding.
+        hidden_weight: weight of a second dice loss outside the visible mask, for instances with a hidden part:
+            there the visible mask gives no help, and a few pixels would be lost in the loss over the whole mask.
+        iou_weight: weight of the loss that makes the predicted IoU true (the original leaves it untrained).
+
+    Returns:
+        "loss" = 20 focal + dice + the weighted extra parts, and the parts by name.
+    """
+    hidden_target = (target - visible).clamp(min=0)
+    has_hidden = valid & (hidden_target.sum((-2, -1)) > 0.5)
+    outside = logits.masked_fill(visible > 0.5, -20.0)
+    parts = {
+        "focal": _mean(focal_loss(logits, target), valid),
+        "dice": _mean(dice_loss(logits, target), valid),
+        "hidden": _mean(dice_loss(outside, hidden_target), has_hidden),
+        "iou": _mean((predicted_iou - soft_iou(logits, target)) ** 2, valid),
+    }
+    total = 20 * parts["focal"] + parts["dice"] + hidden_weight * parts["hidden"] + iou_weight * parts["iou"]
+    return {"loss": total, **parts}
+
+
+def _mean(values: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+    return (values * chosen).sum() / chosen.sum().clamp(min=1)

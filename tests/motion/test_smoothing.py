@@ -1,0 +1,71 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from samodal.motion.smoothing import smooth
+
+
+def kalman_rts(times, values, sigmas, velocity, change):
+    """The same estimate in its usual form: forward filter and backward smoother, from a vague start."""
+    transition = np.array([[1.0, 1.0], [0.0, 1.0]])
+    noise = change**2 * np.array([[1 / 3, 1 / 2], [1 / 2, 1.0]])
+    mean, cov = np.array([values[0], 0.0]), np.diag([1e8, velocity**2])
+    measured = dict(zip(times, zip(values, sigmas, strict=True), strict=True))
+    filtered, predicted = [], []
+    for t in range(times[0], times[-1] + 1):
+        if t > times[0]:
+            mean, cov = transition @ mean, transition @ cov @ transition.T + noise
+        predicted.append((mean, cov))
+        if t in measured:
+            value, sigma = measured[t]
+            gain = cov[:, 0] / (cov[0, 0] + sigma**2)
+            mean, cov = mean + gain * (value - mean[0]), cov - np.outer(gain, cov[0])
+        filtered.append((mean, cov))
+    smoothed = [filtered[-1]]
+    for (m, c), (mp, cp) in zip(filtered[-2::-1], predicted[:0:-1], strict=True):
+        gain = c @ transition.T @ np.linalg.inv(cp)
+        ms, cs = smoothed[-1]
+        smoothed.append((m + gain @ (ms - mp), c + gain @ (cs - cp) @ gain.T))
+    return np.array([(m[0], c[0, 0] ** 0.5) for m, c in smoothed[::-1]])
+
+
+def test_equals_kalman_filter_and_rts_smoother():
+    rng = np.random.default_rng(0)
+    times = np.array([0, 1, 2, 3, 5, 6, 15, 16, 17])
+    values = 3.0 + 0.7 * times + rng.normal(0, 0.5, len(times))
+    sigmas = rng.uniform(0.3, 1.0, len(times))
+    mean, sigma = smooth(times, values, sigmas, np.arange(18), velocity=2.0, change=0.1)
+    expected = kalman_rts(times, values, sigmas, 2.0, 0.1)
+    assert np.allclose(mean, expected[:, 0], atol=2e-3)
+    scale = sigma / expected[:, 1]  # one factor for all, from the misfit of the values
+    assert np.allclose(scale, scale[0], rtol=0.01)
+
+
+def test_a_wild_thing_is_predicted_with_less_confidence():
+    times, at = np.arange(20), np.array([30])
+    options = {"velocity": 1.0, "change": 0.01}
+    _, calm = smooth(times, times * 0.5, np.ones(20), at, **options)
+    _, wild = smooth(times, times * 0.5 + 4.0 * (-1.0) ** times, np.ones(20), at, **options)
+    assert wild[0] > 2 * calm[0]
+
+
+@given(st.floats(-5, 5), st.floats(-100, 100), st.integers(2, 30))
+def test_a_straight_line_goes_on(slope, start, count):
+    times = np.arange(count)
+    mean, _ = smooth(times, start + slope * times, np.full(count, 1e-2), np.array([count + 9]), velocity=50.0, change=1e-3)
+    assert abs(mean[0] - (start + slope * (count + 9))) < 0.02 * abs(slope) + 0.05
+
+
+def test_uncertainty_grows_into_the_gap_and_shrinks_with_a_far_side():
+    times, values, at = np.arange(10), np.zeros(10), np.arange(10, 30)
+    _, ahead = smooth(times, values, np.ones(10), at, velocity=1.0, change=0.05)
+    assert (np.diff(ahead) > 0).all()
+    both = np.concatenate([times, np.arange(30, 35)])
+    _, between = smooth(both, np.zeros(15), np.ones(15), at, velocity=1.0, change=0.05)
+    assert (between < ahead).all()
+
+
+def test_one_value_holds():
+    mean, sigma = smooth(np.array([4]), np.array([7.0]), np.array([0.5]), np.array([4, 9]), velocity=1.0, change=0.1)
+    assert np.allclose(mean, 7.0, atol=1e-3)
+    assert sigma[1] > 4

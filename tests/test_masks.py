@@ -1,0 +1,164 @@
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from samodal import masks
+
+GOLDEN = Path(__file__).parent / "data" / "golden" / "06_points"
+
+mask_arrays = st.tuples(st.integers(1, 12), st.integers(1, 12)).flatmap(lambda size: arrays(bool, size))
+
+
+def rectangle(size=(40, 60), top=10, left=15, height=12, width=20):
+    mask = np.zeros(size, bool)
+    mask[top : top + height, left : left + width] = True
+    return mask
+
+
+@given(mask_arrays)
+def test_encode_decode_round_trip(mask):
+    rle = masks.encode(mask)
+    assert np.array_equal(masks.decode(rle), mask)
+    assert json.loads(json.dumps(rle)) == rle
+    assert masks.area(rle) == mask.sum()
+
+
+@given(mask_arrays)
+def test_run_lengths_are_those_of_the_pixels(mask):
+    runs = masks.run_lengths(masks.encode(mask)["counts"])
+    pixels = np.repeat(np.arange(len(runs)) % 2, runs).astype(bool)
+    assert np.array_equal(pixels.reshape(mask.shape, order="F"), mask)
+
+
+def test_run_lengths_of_a_large_image():
+    mask = np.zeros((2160, 3840), bool)
+    mask[500:1500, ::700] = True
+    runs = masks.run_lengths(masks.encode(mask)["counts"])
+    assert runs.sum() == mask.size
+    assert runs[1::2].tolist() == [1000] * 6
+
+
+@given(mask_arrays)
+def test_uncompressed_counts_equal_compressed_ones(mask):
+    rle = masks.encode(mask)
+    spelled_out = {"size": rle["size"], "counts": masks.run_lengths(rle["counts"]).tolist()}
+    assert masks.from_annotation(spelled_out, mask.shape) == (rle if mask.any() else None)
+    as_bytes = {"size": rle["size"], "counts": rle["counts"].encode()}
+    assert masks.from_annotation(as_bytes, mask.shape) == (rle if mask.any() else None)
+
+
+@pytest.mark.parametrize("nothing", [None, {}, "", [], {"size": [4, 5], "counts": [20]}])
+def test_all_spellings_of_nothing(nothing):
+    assert masks.from_annotation(nothing, (4, 5)) is None
+
+
+def test_polygons():
+    rle = masks.from_annotation([[1, 1, 4, 1, 4, 3, 1, 3]], (5, 6))
+    assert masks.box(rle) == (1, 1, 3, 2)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"size": [5, 4], "counts": [20]},  # transposed
+        {"size": 20, "counts": [20]},
+        {"size": [4, 5], "counts": [19]},
+        {"size": [4, 5], "counts": [21, -1]},
+        {"size": [4, 5], "counts": [1.5, 18.5]},
+        {"size": [4, 5], "counts": [2**62] * 4 + [20]},
+        {"size": [4, 5], "counts": [1, [2]]},
+        {"size": [4, 5], "counts": ["a"]},
+        {"size": [4, 5], "counts": ""},
+        {"size": [4, 5], "counts": None},
+        {"size": [4, 5], "counts": "é0"},
+        {"size": [4, 5], "counts": "o"},  # says that more follows
+        {"size": [4, 5]},
+        "a text",
+        7,
+        [1, 2, 3],
+        [[1, 2, 3, 4]],
+        [["a"] * 6],
+        [[float("nan")] * 6],
+        [[1e30, 0, 0, 1e30, 5, 5]],  # crashes pycocotools
+    ],
+)
+def test_broken_annotations_raise_value_error(broken):
+    with pytest.raises(ValueError, match=r"broken|mask of size|neither an RLE"):
+        masks.from_annotation(broken, (4, 5))
+
+
+@given(st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=12))
+def test_any_text_as_counts_is_a_mask_or_a_value_error(counts):
+    try:
+        rle = masks.from_annotation({"size": [6, 7], "counts": counts}, (6, 7))
+    except ValueError:
+        return
+    assert rle is None or masks.decode(rle).shape == (6, 7)
+
+
+def test_set_operations():
+    left, right = masks.encode(rectangle(left=10)), masks.encode(rectangle(left=20))
+    assert masks.area(masks.union([left, right])) == 12 * 30
+    assert masks.area(masks.intersection([left, right])) == 12 * 10
+    assert masks.iou(left, right) == pytest.approx(10 / 30)
+    assert masks.iou(left, None) == 0
+    assert masks.iou(None, masks.empty((40, 60))) == 1
+    assert masks.occlusion_rate(left, right) == pytest.approx(0.5)
+    assert masks.occlusion_rate(left, None) == 1
+    assert masks.occlusion_rate(None, left) is None
+    assert masks.box(masks.empty((40, 60))) == (0, 0, 0, 0)
+
+
+def test_erode_counts_pixels_outside_the_image_as_mask():
+    golden = np.load(GOLDEN / "points.npz")
+    names = [key.removeprefix("mask__") for key in golden if key.startswith("mask__")]
+    assert len(names) > 8
+    for name in names:
+        mask = golden[f"mask__{name}"].astype(bool)
+        wanted = np.unpackbits(golden[f"eroded__{name}"])[: mask.size].reshape(mask.shape).astype(bool)
+        assert np.array_equal(masks.erode(mask), wanted), name
+
+
+@pytest.mark.parametrize(
+    "affine",
+    [
+        [[1, 0, 3], [0, 1, -2]],
+        [[1, 0, 0.4], [0, 1, 7.3]],
+        [[1, 0, 38.5], [0, 1, 0]],  # partly out of the image
+        [[1.3, 0, -6], [0, 1.3, -4]],
+        [[0.9, 0.2, 3], [-0.2, 0.9, 5]],
+        [[1, 0, 100], [0, 1, 0]],  # all of it out of the image
+    ],
+)
+def test_warp_equals_warping_the_whole_frame(affine):
+    mask = rectangle()
+    mask[12:15, 15:20] = False
+    affine = np.array(affine, np.float64)
+    moved = masks.decode(masks.warp(masks.encode(mask), affine))
+    whole = cv2.warpAffine(mask.astype(np.float32), affine, (60, 40), flags=cv2.INTER_LINEAR) >= 0.5
+    # Exact halves may fall either way.
+    assert (moved != whole).sum() <= 0.02 * mask.sum()
+
+
+def test_warp_by_nothing_and_of_nothing():
+    rle = masks.encode(rectangle())
+    identity = np.array([[1.0, 0, 0], [0, 1, 0]])
+    assert masks.warp(rle, identity) == rle
+    assert masks.warp(masks.empty((4, 5)), identity) == masks.empty((4, 5))
+
+
+@given(st.integers(-70, 70), st.integers(-50, 50))
+def test_warp_by_whole_pixels_shifts(dx, dy):
+    mask = rectangle()
+    wanted = np.zeros_like(mask)
+    ys, xs = np.nonzero(mask)
+    inside = (ys + dy >= 0) & (ys + dy < 40) & (xs + dx >= 0) & (xs + dx < 60)
+    wanted[ys[inside] + dy, xs[inside] + dx] = True
+    moved = masks.warp(masks.encode(mask), np.array([[1.0, 0, dx], [0, 1, dy]]))
+    assert np.array_equal(masks.decode(moved), wanted)

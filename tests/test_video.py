@@ -1,0 +1,118 @@
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from samodal import masks
+from samodal.errors import InputError
+from samodal.video import Track, Video, VideoTracks
+
+SIZE = (8, 10)
+
+
+def mask(left, width=3):
+    array = np.zeros(SIZE, bool)
+    array[2:5, left : left + width] = True
+    return masks.encode(array)
+
+
+def three_frames():
+    """Seen, half hidden, in a gap."""
+    return Track(
+        track_id=7,
+        category_id=26,
+        score=0.5,
+        visible=[mask(1, 4), mask(1, 2), None],
+        amodal=[mask(1, 4), mask(1, 4), mask(2, 4)],
+        states=["visible", "visible", "hidden"],
+        scores=[0.9, 0.8, 0.4],
+        points=[np.array([[2, 3], [4, 4]]), None, None],
+        reasons=[None, None, "behind track 3"],
+    )
+
+
+def test_a_track_of_visible_masks_fills_the_rest():
+    track = Track(1, 1, 1.0, [None, mask(1)])
+    assert track.states == ["absent", "visible"]
+    assert track.amodal == track.scores == track.points == track.reasons == [None, None]
+
+
+def test_occlusion_rates():
+    assert three_frames().occlusion_rates == [0.0, 0.5, 1.0]
+
+
+def test_tracks_round_trip(tmp_path):
+    tracks = VideoTracks(SIZE, 3, [three_frames(), Track(9, 24, 1.0, [None, mask(4), None])], video_id=5)
+    tracks.write(tmp_path / "amodal.json")
+    back = VideoTracks.read(tmp_path / "amodal.json")
+    assert (back.size, back.num_frames, back.video_id) == (SIZE, 3, 5)
+    for one, other in zip(tracks, back, strict=True):
+        assert np.array_equal(one.points[0], other.points[0])
+        one.points = other.points = [None] * 3
+        assert one == other
+
+
+def test_the_file_has_the_public_keys(tmp_path):
+    VideoTracks(SIZE, 3, [three_frames()]).write(tmp_path / "amodal.json")
+    (entry,) = json.loads((tmp_path / "amodal.json").read_text())
+    assert {
+        "video_id",
+        "track_id",
+        "category_id",
+        "score",
+        "segmentations",
+        "states",
+        "scores",
+    } <= entry.keys()
+    assert entry["occlusion_rates"] == [0.0, 0.5, 1.0]
+    assert entry["points"] == [[[2, 3], [4, 4]], None, None]
+    assert entry["segmentations"][2] == mask(2, 4)
+
+
+@given(
+    st.lists(
+        st.lists(st.sampled_from([None, mask(0), mask(5)]), min_size=4, max_size=4), min_size=1, max_size=4
+    )
+)
+def test_any_visible_masks_round_trip(tmp_path_factory, visible):
+    path = tmp_path_factory.getbasetemp() / "amodal.json"
+    VideoTracks(SIZE, 4, [Track(i, 1, 1.0, list(track)) for i, track in enumerate(visible)]).write(path)
+    assert [track.visible for track in VideoTracks.read(path)] == visible
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"a": 1}, "a list with one object"),
+        ([{"track_id": 1}], "not an amodal.json"),
+        ([1, 2], "a list with one object"),
+    ],
+)
+def test_other_files_are_refused(tmp_path, content, message):
+    path = tmp_path / "amodal.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=message):
+        VideoTracks.read(path)
+
+
+def test_lists_of_different_lengths_are_refused(tmp_path):
+    path = tmp_path / "amodal.json"
+    VideoTracks(SIZE, 3, [three_frames()]).write(path)
+    entries = json.loads(path.read_text())
+    entries[0]["scores"].pop()
+    path.write_text(json.dumps(entries))
+    with pytest.raises(InputError, match=r"track 7.*scores"):
+        VideoTracks.read(path)
+
+
+def test_video_of_frames_in_memory():
+    frames = [np.full((3, 5, 3), value, np.uint8) for value in (1, 2, 3)]
+    video = Video.from_frames(frames, fps=4.0)
+    assert (len(video), video.size) == (3, (3, 5))
+    assert video.times.tolist() == [0, 0.25, 0.5]
+    assert [int(frame[0, 0, 0]) for frame in video] == [1, 2, 3]
+    assert Video.open(video) is video
+    with pytest.raises(InputError):
+        Video.from_frames([])

@@ -1,0 +1,123 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from toys import toy_clip
+
+from samodal.errors import InputError
+from samodal.sam import AmodalSam
+from samodal.sam.config import sam_config
+from samodal.train import loop
+from samodal.train.loop import TrainOptions, choose_trainable, learning_rate, train
+from samodal.train.samples import FrameSamples, SampleOptions
+
+CLIPS = [toy_clip(seed) for seed in range(2)]
+SAMPLES = SampleOptions(instances=2, mask_prompt=0.5, box_prompt=0.3)
+OPTIONS = TrainOptions(
+    SAMPLES, steps=6, batch=1, lr=1e-3, warmup=2, validate_every=3, validation_frames=3, workers=0
+)
+
+
+def tiny_sam(adapter: str = "sam-adapter") -> AmodalSam:
+    config = sam_config(64, 32, 2, 2, (1,), window=2, decoder_width=32, decoder_mlp=32, adapter=adapter)
+    return AmodalSam(config, seed=0)
+
+
+def weights(model: AmodalSam) -> dict[str, torch.Tensor]:
+    return {name: weight.detach().clone() for name, weight in model.state_dict().items()}
+
+
+def test_samples_depend_on_seed_and_index_alone() -> None:
+    first, again = (FrameSamples(CLIPS, 64, SAMPLES, seed=3, length=8) for _ in range(2))
+    list(again[i] for i in range(5))  # whatever was drawn before
+    for name, value in first[6].items():
+        assert torch.equal(value, again[6][name]), name
+    assert not torch.equal(first[6]["pixels"], first[7]["pixels"])
+
+
+def test_points_and_targets_fit_together() -> None:
+    for index in range(20):
+        sample = FrameSamples(CLIPS, 64, SAMPLES, seed=0, length=20)[index]
+        cells = (sample["points"] / 4).long()
+        for row in range(int(sample["valid"].sum())):
+            for x, y in cells[row].tolist():
+                assert sample["visible"][row, y, x] > 0
+        assert (sample["target"] + 1e-5 >= sample["visible"]).all()
+        assert (sample["mask_prompts"][sample["visible"] == 1] > 5.9).all()
+
+
+@pytest.mark.parametrize(("adapter", "learns"), [("sam-adapter", True), ("medical-adapter", True), ("none", False)])
+def test_what_is_said_to_train_does_train(adapter: str, learns: bool, tmp_path: Path) -> None:
+    model = tiny_sam(adapter)
+    before = weights(model)
+    train(model, CLIPS, CLIPS, tmp_path, replace(OPTIONS, steps=3))
+    changed = {name for name, weight in model.state_dict().items() if not torch.equal(weight, before[name])}
+    trainable = {name for name, weight in model.named_parameters() if weight.requires_grad}
+    assert changed <= trainable
+    assert any("mask_decoder.iou_prediction_head" in name for name in changed)
+    adapters = ("prompt_generator", "space_adapter", "mlp_adapter")
+    assert any(part in name for name in changed for part in adapters) == learns
+    assert not any("qkv" in name for name in changed)
+
+
+def test_everything_learns_when_asked() -> None:
+    model = tiny_sam()
+    choose_trainable(model, replace(OPTIONS, train="all"))
+    assert all(weight.requires_grad for weight in model.parameters())
+
+
+class Cut(Exception):
+    pass
+
+
+def test_a_run_that_was_cut_off_ends_with_the_same_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = tiny_sam()
+    train(whole, CLIPS, CLIPS, tmp_path / "whole", OPTIONS)
+
+    def cut_at_step_5(batch: dict, step: int, options: TrainOptions) -> dict:
+        if step == 5:
+            raise Cut
+        return original(batch, step, options)
+
+    original = loop.prompt_of_step
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "prompt_of_step", cut_at_step_5)
+        with pytest.raises(Cut):
+            train(tiny_sam(), CLIPS, CLIPS, tmp_path / "cut", OPTIONS)
+    resumed = tiny_sam()
+    train(resumed, CLIPS, CLIPS, tmp_path / "cut", OPTIONS, resume=True)
+    for name, weight in weights(whole).items():
+        assert torch.equal(weight, weights(resumed)[name]), name
+    logs = [(tmp_path / run / "log.jsonl").read_text() for run in ("whole", "cut")]
+    assert logs[0] == logs[1]
+
+
+def test_best_and_last_can_be_loaded(tmp_path: Path) -> None:
+    best = train(tiny_sam(), CLIPS, CLIPS, tmp_path, OPTIONS)
+    log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert best["iou"] == pytest.approx(max(line["iou"] for line in log if "iou" in line), abs=1e-5)
+    for name in ("best", "last"):
+        assert AmodalSam.from_pretrained(tmp_path / name).config.adapter == "sam-adapter"
+
+
+def test_a_run_is_not_overwritten_and_not_resumed_with_other_options(tmp_path: Path) -> None:
+    train(tiny_sam(), CLIPS, CLIPS, tmp_path, replace(OPTIONS, steps=3))
+    with pytest.raises(InputError, match="--resume"):
+        train(tiny_sam(), CLIPS, CLIPS, tmp_path, replace(OPTIONS, steps=3))
+    with pytest.raises(InputError, match="other options"):
+        train(tiny_sam(), CLIPS, CLIPS, tmp_path, replace(OPTIONS, steps=4), resume=True)
+    with pytest.raises(InputError, match="no training run"):
+        train(tiny_sam(), CLIPS, CLIPS, tmp_path / "nowhere", OPTIONS, resume=True)
+
+
+def test_learning_rate_rises_and_falls() -> None:
+    options = TrainOptions(steps=100, warmup=10, lr=1.0)
+    rates = [learning_rate(step, options) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1)
+    assert max(rates) == rates[9] == rates[10] == pytest.approx(1.0)
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert rates[-1] < 0.001
