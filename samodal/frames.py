@@ -75,7 +75,8 @@ def read_image(path: Path) -> np.ndarray:
 
 def natural_order(path: Path) -> list[str | int]:
     """Sorting key: runs of digits in the name count as numbers, so that 2 comes before 10."""
-    return [int(part) if part.isdigit() else part for part in re.split(r"([0-9]+)", path.name)]
+    parts = re.split(r"([0-9]+)", path.name)  # text and digits in turn
+    return [int(part) if place % 2 else part for place, part in enumerate(parts)]
 
 
 def frame_numbers(names: Sequence[str]) -> list[int] | None:

@@ -1,50 +1,56 @@
 """The whole method: video and visible masks in, amodal tracks out.
 
-    frames ---> image embedding, once a frame ---------+
-    visible masks ---> points (and more prompts) ------+--> amodal masks of what is seen
-    frames ---> ego-motion, once a frame --------------+--> amodal masks through gaps
+frames ---------> image embedding, once a frame --+
+visible masks --> points and other prompts -------+--> amodal masks of what is seen --+
+frames ---------> ego-motion, once a frame -------------------------------------------+--> amodal tracks
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
-import torch
 
 from samodal import masks
 from samodal.data.visible import read_visible
-from samodal.motion import EgoMotion
+from samodal.errors import InputError
+from samodal.motion import HiddenInstanceModel
 from samodal.motion.ego import FrameEgo
-from samodal.prompts import PromptOptions, prompt_rng
-from samodal.recover import Follower, make_model, recover_track
+from samodal.motion.observation import observe
+from samodal.motion.perspective import PerspectiveMotion
+from samodal.prompts import STRATEGIES, PromptOptions, prompt_rng
+from samodal.recover import HORIZON, Follower, Mode, Recovered, recover_track
 from samodal.sam import AmodalSam
 from samodal.sam.ask import Answer, ask
 from samodal.video import State, Track, Video, VideoTracks
 
-
-@dataclass
-class FrameResult:
-    """What is known of one frame when it has been seen and nothing after it.
-
-    Attributes:
-        index: of the frame.
-        instances: track id -> mask, state and score; only instances that have been seen so far.
-    """
-
-    index: int
-    instances: dict[int, "InstanceResult"]
+TRACKERS: dict[str, Callable[[], HiddenInstanceModel]] = {"motion": PerspectiveMotion}
+"""Who follows hidden instances, by name."""
 
 
 @dataclass
 class InstanceResult:
-    """One instance in one frame; the fields are those of `Track`."""
+    """One instance in one frame; the fields are those of `Track`, for that frame."""
 
     amodal: masks.Rle | None
     state: State
     score: float | None
-    points: np.ndarray | None
-    reason: str | None
+    points: np.ndarray | None = None
+    reason: str | None = None
+
+
+@dataclass
+class FrameResult:
+    """All that is known of a frame when it has been seen, and nothing after it.
+
+    Attributes:
+        index: of the frame.
+        instances: track id -> result, of the instances that have been seen so far.
+    """
+
+    index: int
+    instances: dict[int, InstanceResult]
 
 
 class AmodalVideoSegmenter:
@@ -58,22 +64,30 @@ class AmodalVideoSegmenter:
         seed: of the prompts. A draw depends on the seed, the video, the track and the frame, on nothing else.
         batch: frames encoded together; changes speed and memory, never the result.
         unite_visible: what is seen belongs to the full mask, whatever SAM says.
+
+    Raises:
+        InputError: an unknown tracker, recovery or prompt strategy, or a number that makes no sense.
     """
 
     def __init__(
         self,
         model: AmodalSam,
         tracker: str = "motion",
-        recover: str = "two-sided",
+        recover: Mode = "two-sided",
         prompt: PromptOptions | None = None,
         seed: int = 0,
         batch: int = 4,
         unite_visible: bool = True,
     ) -> None:
-        self.model = model.eval()
-        self.motion = make_model(tracker)
-        self.recover = recover
         self.prompt = prompt or PromptOptions()
+        _check_choice("tracker", tracker, TRACKERS)
+        _check_choice("recover", recover, get_args(Mode))
+        _check_choice("prompt.strategy", self.prompt.strategy, STRATEGIES)
+        if batch < 1 or seed < 0 or self.prompt.count < 1:
+            raise InputError("batch and prompt.count must be at least 1, the seed at least 0")
+        self.model = model.eval()
+        self.motion = TRACKERS[tracker]()
+        self.recover = recover
         self.seed = seed
         self.batch = batch
         self.unite_visible = unite_visible
@@ -88,14 +102,13 @@ class AmodalVideoSegmenter:
 
         Args:
             video: a `Video`, a file, a folder of frames or a glob pattern.
-            visible: the visible masks, read already or a file that `samodal.data.visible.read_visible` knows.
+            visible: the visible masks, or a file or folder that `samodal.data.visible.read_visible` knows.
             progress: called after every frame.
 
         Raises:
             InputError: the video cannot be read, or the masks do not fit it.
         """
-        video = Video.open(video)
-        visible = _read(visible, video)
+        video, visible = _open(video, visible)
         ego = FrameEgo()
         tracks = [Track(t.track_id, t.category_id, t.score, list(t.visible)) for t in visible]
         for index, answers in self._answers(video, visible, ego):
@@ -105,44 +118,83 @@ class AmodalVideoSegmenter:
                     track.scores[index] = answer.score
                     track.points[index] = answer.points
             progress()
-        recovered = [
-            recover_track(track, self.motion, self.recover, size=visible.size, ego=ego) for track in tracks
-        ]
+        recovered = [recover_track(track, self.motion, self.recover, ego=ego) for track in tracks]
         return VideoTracks(visible.size, len(video), recovered, visible.video_id)
 
     def stream(self, video: str | Path | Video, visible: str | Path | VideoTracks) -> Iterator[FrameResult]:
-        """Results frame by frame, each from the past alone, with memory that does not grow with the video."""
-        video = Video.open(video)
-        visible = _read(visible, video)
-        ego = FrameEgo(keep=HORIZON + MAX_GAP)
+        """Results frame by frame, each from the past alone (as with recover="online")."""
+        video, visible = _open(video, visible)
+        ego = FrameEgo(keep=2 * HORIZON)
         followers = {track.track_id: Follower(self.motion, ego) for track in visible}
         for index, answers in self._answers(video, visible, ego):
             instances = {}
-            for track_id, follower in followers.items():
-                if answer := answers.get(track_id):
-                    amodal = masks.encode(answer.amodal)
-                    seen = visible.tracks
-                    follower.update(observe(index, amodal, answer.visible_fraction), answer.score)
-                    instances[track_id] = InstanceResult(amodal, "visible", answer.score, answer.points, None)
-                elif follower.history:
-                    found = follower.predict(index)
-                    instances[track_id] = InstanceResult(found.amodal, found.state, found.score, None, found.reason)
+            for track in visible:
+                follower, answer = followers[track.track_id], answers.get(track.track_id)
+                if answer is not None:
+                    instances[track.track_id] = _take(follower, index, answer, track.visible[index])
+                elif follower.history and self.recover != "none":
+                    instances[track.track_id] = _result(follower.predict(index))
             yield FrameResult(index, instances)
 
-    @torch.inference_mode()
-    def _answers(self, video: Video, visible: VideoTracks, ego: FrameEgo) -> Iterator[tuple[int, dict[int, Answer]]]:
-        """Frame by frame: the index and, by track id, SAM's answer for every instance that is seen."""
+    def _answers(
+        self, video: Video, visible: VideoTracks, ego: FrameEgo
+    ) -> Iterator[tuple[int, dict[int, Answer]]]:
+        """Frame by frame: its index, and by track id SAM's answer for every instance that is seen.
+
+        The frame is pushed to `ego` on the way. Frames in which nothing is seen are not encoded.
+        """
         for start in range(0, len(video), self.batch):
-            indices = range(start, min(start + self.batch, len(video)))
-            frames = {index: video[index] for index in indices}
-            seen = {index: [t for t in visible if masks.area(t.visible[index])] for index in indices}
-            asked = [index for index in indices if seen[index]]  # nothing to ask, nothing to encode
-            embeddings = dict(zip(asked, self.model.encode_batch([frames[i] for i in asked]), strict=True))
-            for index in indices:
-                arrays = _stack([masks.decode(t.visible[index]) for t in seen[index]], visible.size)
-                ego.push(frames[index], arrays.any(axis=0))
-                rngs = [prompt_rng(self.seed, visible.video_id, t.track_id, index) for t in seen[index]]
-                answers = ask(
-                    self.model, embeddings[index], arrays, rngs, self.prompt, self.unite_visible, frames[index]
-                ) if seen[index] else []
-                yield index, {t.track_id: a for t, a in zip(seen[index], answers, strict=True)}
+            frames = {index: video[index] for index in range(start, min(start + self.batch, len(video)))}
+            seen = {index: [t for t in visible if masks.area(t.visible[index])] for index in frames}
+            asked = [index for index in frames if seen[index]]
+            embeddings = self.model.encode_batch([frames[index] for index in asked])
+            embedding_of = dict(zip(asked, embeddings, strict=True))
+            for index, frame in frames.items():
+                arrays = np.zeros((len(seen[index]), *visible.size), bool)
+                for array, track in zip(arrays, seen[index], strict=True):
+                    array[:] = masks.decode(track.visible[index])  # type: ignore[arg-type]
+                ego.push(frame, arrays.any(axis=0))
+                answers: list[Answer] = []
+                if index in embedding_of:
+                    rngs = [prompt_rng(self.seed, visible.video_id, t.track_id, index) for t in seen[index]]
+                    answers = ask(
+                        self.model,
+                        embedding_of[index],
+                        arrays,
+                        rngs,
+                        self.prompt,
+                        self.unite_visible,
+                        frame,
+                    )
+                yield index, {t.track_id: answer for t, answer in zip(seen[index], answers, strict=True)}
+
+
+def _take(follower: Follower, index: int, answer: Answer, visible: masks.Rle | None) -> InstanceResult:
+    """Tell the follower what is seen of its instance."""
+    amodal = masks.encode(answer.amodal)
+    rate = masks.occlusion_rate(amodal, visible)
+    if rate is not None:
+        follower.update(observe(index, amodal, 1 - rate), answer.score)
+    return InstanceResult(amodal, "visible", answer.score, answer.points)
+
+
+def _result(found: Recovered) -> InstanceResult:
+    score = None if found.state == "gone" else found.score
+    return InstanceResult(found.amodal, found.state, score, reason=found.reason)
+
+
+def _open(video: str | Path | Video, visible: str | Path | VideoTracks) -> tuple[Video, VideoTracks]:
+    video = Video.open(video)
+    if not isinstance(visible, VideoTracks):
+        return video, read_visible(visible, video)
+    if visible.size != video.size or visible.num_frames != len(video):
+        raise InputError(
+            f"{video.name}: {len(video)} frames of {video.size}, but the visible masks are "
+            f"{visible.num_frames} frames of {visible.size} (height, width)"
+        )
+    return video, visible
+
+
+def _check_choice(what: str, name: str, known: dict | tuple) -> None:
+    if name not in known:
+        raise InputError(f"{what} {name!r} is not known; choose from {', '.join(known)}")

@@ -27,6 +27,8 @@ def progress(what: str, total: int) -> Iterator[Callable[[], None]]:
         now = time.monotonic()
         if done == total or now - said > 5:
             said = now
-            print(f"{what}: {done}/{total} ({done / (now - began):.1f} a second)", file=sys.stderr, flush=True)
+            print(
+                f"{what}: {done}/{total} ({done / (now - began):.1f} a second)", file=sys.stderr, flush=True
+            )
 
     yield advance

@@ -10,21 +10,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import cv2
 import numpy as np
 
 from samodal import masks
 from samodal.errors import InputError
 from samodal.masks import Rle
-from samodal.motion import EgoMotion, HiddenInstanceModel, Prediction
+from samodal.motion import EgoMotion, HiddenInstanceModel
 from samodal.motion.ego import FixedEgo
-from samodal.motion.observation import Observation, best, observe, worth
+from samodal.motion.observation import Observation, observe
+from samodal.motion.shape import carry
 from samodal.video import State, Track
 
 Mode = Literal["two-sided", "online", "none"]
 HISTORY = 30  # observations that are remembered
 HORIZON = 60  # and for how many frames
 LOOK_AHEAD = 15  # observations used from the far side of a gap
+LOST = 1.0
 LEAST_INSIDE = 0.1  # an instance of which less than this lies inside the image has left it
 
 
@@ -71,17 +72,13 @@ class Follower:
         if self.ended and not after:
             return Recovered(None, "gone", 0.0, self.ended)
         before = list(self.history)
-        prediction = self.motion.predict(before, frame, self.ego, after)
-        source = best(before, frame)
-        half_width = (source.edges[2] - source.edges[0]) / 2 * prediction.scale / source.scale
-        doubt = float(np.hypot(prediction.sigma / half_width, prediction.size_sigma))
-        if doubt > 1 and not after:
+        target = self.motion.predict(before, frame, self.ego, after)
+        doubt = float(np.hypot(target.sigma / (target.scale / 2), target.size_sigma))
+        if doubt > LOST and not after:
             self.ended = "lost"
             return Recovered(None, "gone", 0.0, self.ended)
-        mask = carry(source, prediction)
-        if after:
-            mask = _blend(mask, source, best(after, frame), prediction, frame)
-        if masks.area(mask) < LEAST_INSIDE * masks.area(source.mask) * (prediction.scale / source.scale) ** 2:
+        mask = carry([*before, *after], frame, target)
+        if masks.area(mask) < LEAST_INSIDE * target.scale**2:
             if after:
                 return Recovered(None, "gone", 0.0, "outside the frame")
             self.ended = "left the frame"
@@ -133,13 +130,6 @@ def recover_track(
     return result
 
 
-def carry(source: Observation, target: Prediction) -> Rle:
-    """The mask of an observation, moved and scaled to where the instance is believed to be."""
-    zoom = target.scale / source.scale
-    shift = np.asarray(target.center) - zoom * source.center
-    return masks.warp(source.mask, np.array([[zoom, 0.0, shift[0]], [0.0, zoom, shift[1]]]))
-
-
 def _observations(track: Track) -> dict[int, Observation]:
     """The frames that say where the instance is: those with visible pixels and an amodal mask."""
     seen = {}
@@ -160,25 +150,3 @@ def _write(track: Track, frame: int, found: Recovered) -> None:
     gone = found.state == "gone"
     track.amodal[frame], track.states[frame], track.reasons[frame] = found.amodal, found.state, found.reason
     track.scores[frame] = None if gone else found.score
-
-
-def _blend(mask: Rle, source: Observation, other: Observation, target: Prediction, frame: int) -> Rle:
-    """Between the shapes of both sides: the mean of their signed distances, the nearer and better seen one counts more."""
-    far = carry(other, target)
-    if masks.area(mask) == 0 or masks.area(far) == 0:
-        return mask
-    near_weight, far_weight = (worth(o) / abs(frame - o.frame) for o in (source, other))
-    x, y, w, h = masks.box(masks.union([mask, far]))
-    crops = [masks.decode(rle)[y : y + h, x : x + w] for rle in (mask, far)]
-    near_distance, far_distance = (_signed_distance(crop) for crop in crops)
-    inside = near_weight * near_distance + far_weight * far_distance > 0
-    whole = np.zeros(mask["size"], bool)
-    whole[y : y + h, x : x + w] = inside
-    return masks.encode(whole)
-
-
-def _signed_distance(mask: np.ndarray) -> np.ndarray:
-    """Distance to the mask's edge in pixels, positive inside."""
-    inside = np.pad(mask.astype(np.uint8), 1)
-    distance = cv2.distanceTransform(inside, cv2.DIST_L2, 3) - cv2.distanceTransform(1 - inside, cv2.DIST_L2, 3)
-    return distance[1:-1, 1:-1]

@@ -35,7 +35,12 @@ def write_results(
     tracks.write(out / "amodal.json")
     scores = None
     if rows is not None:
-        scores = {"protocol": STRICT.name, "command": run["command"], "versions": run["versions"], "rows": rows}
+        scores = {
+            "protocol": STRICT.name,
+            "command": run["command"],
+            "versions": run["versions"],
+            "rows": rows,
+        }
         score.write_scores(out / "scores.json", rows, STRICT.name, run["command"], run["versions"])
     write_overlay(out / "overlay.mp4", video, tracks)
     write_report(out / "report.html", video, tracks, run, scores)

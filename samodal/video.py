@@ -142,7 +142,9 @@ class VideoTracks:
         try:
             tracks = [_track_from_json(entry) for entry in entries]
         except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{path}: not an amodal.json as `samodal predict` writes it ({error!r})") from None
+            raise InputError(
+                f"{path}: not an amodal.json as `samodal predict` writes it ({error!r})"
+            ) from None
         lengths = {len(track) for track in tracks}
         sizes = {tuple(rle["size"]) for track in tracks for rle in track.amodal + track.visible if rle}
         if len(lengths) > 1 or len(sizes) > 1:

@@ -31,6 +31,7 @@ def encode(path, count=30, codec="libx264", gop=8, mux=None, times=None, rotatio
     with av.open(str(path), "w", options=mux or {}) as container:
         stream = container.add_stream(codec, rate=10)
         stream.width, stream.height, stream.pix_fmt, stream.gop_size = WIDTH, HEIGHT, "yuv420p", gop
+        stream.bit_rate = 8_000_000
         if times:
             stream.codec_context.time_base = Fraction(1, 1000)
         for index in range(count):
@@ -60,7 +61,7 @@ def write_folder(folder, names, size=(5, 7)):
     return folder
 
 
-# ---- video files ---------------------------------------------------------------------------------------------
+# ---- video files -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -173,7 +174,7 @@ def test_sound_without_pictures_is_refused(tmp_path):
         open_video(tmp_path / "sound.mp4")
 
 
-# ---- folders -------------------------------------------------------------------------------------------------
+# ---- folders -----------------------------------------------------------------------------------------
 
 
 def test_folder_in_natural_order_without_other_files(tmp_path):
@@ -294,7 +295,7 @@ def test_nothing_there(tmp_path):
         Video.open(tmp_path)
 
 
-# ---- out -----------------------------------------------------------------------------------------------------
+# ---- out ---------------------------------------------------------------------------------------------
 
 
 def test_write_video_round_trip(tmp_path):
@@ -325,7 +326,7 @@ def test_write_video_leaves_nothing_half_written(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-# ---- real clips ----------------------------------------------------------------------------------------------
+# ---- real clips --------------------------------------------------------------------------------------
 
 
 @needs_shared

@@ -70,7 +70,7 @@ def test_candidates_of_the_original() -> None:
         return np.unpackbits(arrays[name])[: height * width].reshape(height, width).astype(bool)
 
     for case in recorded["masks"]:
-        mask, eroded = unpack(f"mask__{case['name']}"), unpack(f"eroded__{case['name']}")
+        mask, eroded = arrays[f"mask__{case['name']}"].astype(bool), unpack(f"eroded__{case['name']}")
         assert (erode(mask) == eroded).all(), case["name"]
         candidates = eroded if eroded.any() else mask
         drawn = pick_points(mask, "eroded-random", 50, np.random.default_rng(0))

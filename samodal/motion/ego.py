@@ -3,6 +3,7 @@
 A frame is looked at once, when it is pushed; all instances share the result. Nothing here is random: no draw, no seed.
 """
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import cv2
@@ -15,7 +16,25 @@ CORNERS = 300
 MARGIN = 9  # instances are masked out with this margin, in pixels of the work image
 MIN_INLIERS = 12
 FOCAL = 0.7  # assumed focal length / image width; only matters for corners far from the image centre
+CORNER_NOISE = 0.3  # standard deviation of a corner's flow, in pixels of the work image
+FORGET = 0.7  # what is known of the heading fades by this factor a frame
 STILL = Motion(np.eye(3), 0)
+
+
+@dataclass(frozen=True)
+class Heading:
+    """Where in the image the camera drives to (the focus of expansion), and how well that is known.
+
+    Attributes:
+        place: (2,) from the image centre, in focal lengths.
+        information: (2, 2) inverse covariance.
+    """
+
+    place: np.ndarray
+    information: np.ndarray
+
+
+FIRST_HEADING = Heading(np.zeros(2), np.eye(2) / 0.1**2)  # straight ahead, give or take six degrees
 
 
 class FixedEgo:
@@ -38,6 +57,7 @@ class FrameEgo:
         self.count = 0  # frames pushed so far
         self._steps: dict[int, Motion] = {}  # frame k -> motion from k - 1 to k
         self._previous: tuple[np.ndarray, np.ndarray] | None = None
+        self._heading = FIRST_HEADING
         self._cached = lru_cache(maxsize=8192)(self._chain)
 
     def push(self, frame: np.ndarray, moving: np.ndarray | None = None) -> None:
@@ -51,7 +71,9 @@ class FrameEgo:
         grey, static = _work_image(frame, moving, scale)
         if self._previous is not None and self._previous[0].shape == grey.shape:
             starts, ends = _follow_corners(*self._previous, grey, static)
-            self._steps[self.count] = fit_motion(starts / scale, ends / scale, frame.shape[:2], 1.0 / scale)
+            self._steps[self.count], self._heading = fit_turn(
+                starts / scale, ends / scale, frame.shape[:2], self._heading, 1.0 / scale
+            )
         self._previous = grey, static
         self.count += 1
         if self.keep is not None:
@@ -110,38 +132,61 @@ def _follow_corners(
     return corners[good].astype(np.float64), moved[good].astype(np.float64)
 
 
-def fit_motion(starts: np.ndarray, ends: np.ndarray, size: tuple[int, int], pixel: float = 1.0) -> Motion:
+def fit_turn(
+    starts: np.ndarray, ends: np.ndarray, size: tuple[int, int], heading: Heading, pixel: float = 1.0
+) -> tuple[Motion, Heading]:
     """How the camera turned, from N static corners (x, y) before and after, (N, 2) each.
 
-    A camera that drives forward moves a point along the ray from the image centre, by an amount that depends on its
-    depth. *Across* that ray only the turning of the camera is left, whatever the depth: a robust linear fit (iteratively
-    reweighted, Cauchy) of three angles.
+    A camera that drives moves a point along the ray from the image of its heading, by an amount that depends on the
+    point's depth. *Across* that ray only the turning is left, whatever the depth. So three angles and the heading
+    follow from the flow across, by least squares that corners off the fit weigh little in (Cauchy).
 
     Args:
         starts: where they were.
         ends: where they are.
         size: (H, W) of the frame.
-        pixel: tolerance in pixels.
+        heading: what is known of it from the frames before.
+        pixel: size of a pixel of the image in which the corners were found.
+
+    Returns:
+        The motion, and what is now known of the heading.
     """
     if len(starts) < MIN_INLIERS:
-        return STILL
+        return STILL, heading
     height, width = size
     focal = FOCAL * width
     center = np.array([(width - 1) / 2, (height - 1) / 2])
-    x, y = ((starts - center) / focal).T
-    across = np.stack([-y, x]) / np.maximum(np.hypot(x, y), 1e-6)
-    flow = (across * (ends - starts).T / focal).sum(0)
-    # Flow of a point under small turns about the camera's x, y and z axis.
-    turns = np.stack([[-x * y, -1 - y * y], [1 + x * x, x * y], [-y, x]])
-    design = (across * turns).sum(1).T
-    weights = np.ones(len(flow))
-    angles = np.zeros(3)
+    points, flow = (starts - center) / focal, (ends - starts) / focal
+    x, y = points.T
+    # The flow (N, 2, 3) of a point for small turns about the camera's x, y and z axes.
+    turns = np.stack([[-x * y, 1 + x * x, -y], [-1 - y * y, x * y, x]]).transpose(2, 0, 1)
+    noise = CORNER_NOISE * pixel / focal
+    known = np.zeros((5, 5))
+    known[:3, :3] = np.eye(3) / 10.0**2
+    known[3:, 3:] = heading.information
+    angles, place, weights = np.zeros(3), heading.place, np.ones(len(x))
     for _ in range(15):
-        weighted = design * weights[:, None]
-        angles = np.linalg.solve(weighted.T @ design + 1e-9 * np.eye(3), weighted.T @ flow)
-        weights = 1 / (1 + ((flow - design @ angles) * focal / (0.5 * pixel)) ** 2)
-    inliers = int((np.abs(flow - design @ angles) * focal < 1.5 * pixel).sum())
+        ray = points - place
+        distance = np.maximum(np.hypot(*ray.T), 1e-3)[:, None]
+        along = ray / distance
+        across = np.stack([-along[:, 1], along[:, 0]], 1)
+        nearing = (along * (flow - turns @ angles)).sum(1, keepdims=True) / distance  # speed / depth
+        design = np.hstack([np.einsum("nk,nki->ni", across, turns), -nearing * across])
+        wanted = (across * flow).sum(1)
+        weighted = design * (weights / noise**2)[:, None]
+        information = weighted.T @ design + known
+        step = np.linalg.solve(
+            information, weighted.T @ wanted + known[:, 3:] @ (heading.place - place)
+        )
+        angles, place = step[:3], place + step[3:].clip(-0.05, 0.05)
+        misfit = np.abs(wanted - design @ step) / noise
+        weights = 1 / (1 + (misfit / 1.5) ** 2)
+    inliers = int((misfit < 5).sum())
     if inliers < MIN_INLIERS:
-        return STILL
+        return STILL, heading
+    of_place = information[3:, 3:] - information[3:, :3] @ np.linalg.solve(
+        information[:3, :3], information[:3, 3:]
+    )
     intrinsics = np.array([[focal, 0, center[0]], [0, focal, center[1]], [0, 0, 1]])
-    return Motion(intrinsics @ cv2.Rodrigues(angles)[0] @ np.linalg.inv(intrinsics), inliers)
+    rotation = intrinsics @ cv2.Rodrigues(angles)[0] @ np.linalg.inv(intrinsics)
+    return Motion(rotation, inliers), Heading(place, FIRST_HEADING.information + FORGET * of_place)

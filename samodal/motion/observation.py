@@ -1,4 +1,4 @@
-"""What one seen frame says about an instance: centre and size of its amodal mask, and how far to trust them."""
+"""What the seen frames say about an instance: centre and size of its amodal masks, and how far to trust them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,8 +8,11 @@ import numpy as np
 from samodal import masks
 from samodal.masks import Rle
 
+SHRINKING = 0.05  # an amodal area that falls faster than this a frame is taken for a badly guessed mask
+UNKNOWN = 10.0  # standard deviation of what a cut mask does not tell, in units of the size
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Observation:
     """One frame in which the instance was seen.
 
@@ -50,26 +53,30 @@ def observe(frame: int, mask: Rle, visible_fraction: float) -> Observation:
     return Observation(frame, mask, float(visible_fraction), center, total**0.5, edges, cut)
 
 
-def worth(observation: Observation) -> float:
-    """How good a mask is to carry: its visible fraction, a quarter of it where the image border cuts the mask."""
-    return max(observation.visible_fraction, 0.01) / (4 if observation.is_cut else 1)
+def trust(observations: Sequence[Observation]) -> np.ndarray:
+    """(n,) in (0, 1]: the visible fraction, lowered where the mask is too small beside those of nearby frames.
 
-
-def best(observations: Sequence[Observation], frame: int, patience: float = 15.0) -> Observation:
-    """The observation whose mask is worth carrying to `frame`: well seen, whole, and not long ago."""
-    return max(observations, key=lambda o: worth(o) * float(np.exp(-abs(frame - o.frame) / patience)))
+    When little is visible, networks tend to answer with little more than what is visible. Things do not shrink
+    that fast; such a mask counts as the fraction of the area that it should have.
+    """
+    frames = np.array([o.frame for o in observations])
+    areas = np.array([o.scale**2 for o in observations])
+    expected = (areas * np.exp(-SHRINKING * np.abs(np.subtract.outer(frames, frames)))).max(1)
+    cut = np.array([o.is_cut for o in observations])
+    seen = np.array([o.visible_fraction for o in observations])
+    return np.maximum(np.where(cut, seen, np.minimum(seen, areas / expected)), 0.01)
 
 
 @dataclass(frozen=True)
 class Measurements:
-    """Centre and size over n observed frames, of the whole instance (also where the image border cuts the mask).
+    """Centre and size over n observed frames, of the whole instance (also where the image border cuts its mask).
 
     Attributes:
         frames: (n,) int64.
         centers: (n, 2) pixels.
         scales: (n,) pixels.
-        center_sigmas: (n, 2) pixels.
-        size_sigmas: (n,), of log(scale).
+        center_sigmas: (n, 2) standard deviations in pixels.
+        size_sigmas: (n,) standard deviations of log(scale).
     """
 
     frames: np.ndarray
@@ -80,16 +87,16 @@ class Measurements:
 
 
 def measure(observations: Sequence[Observation]) -> Measurements:
-    """Measurements with standard deviations: larger the less was visible.
+    """Measurements with standard deviations: larger the less a mask can be trusted.
 
-    A mask that the border cuts is measured by its free edges, compared with those of the best whole mask.
+    A mask that the image border cuts is measured by its free edges, compared with those of the best whole mask.
     """
-    whole = [o for o in observations if not o.is_cut]
-    reference = best(whole, observations[-1].frame) if whole else None
+    trusted = trust(observations)
+    whole = [(t, o) for t, o in zip(trusted, observations, strict=True) if not o.is_cut]
+    reference = max(whole, key=lambda pair: pair[0])[1] if whole else None
     rows = [_measure_one(o, reference) for o in observations]
     centers, scales, center_sigmas, size_sigmas = (np.array(column) for column in zip(*rows, strict=True))
-    hidden = 1.0 - np.array([o.visible_fraction for o in observations])
-    noise = 0.02 + 0.25 * hidden**2
+    noise = 0.02 + 0.25 * (1.0 - trusted) ** 2
     return Measurements(
         np.array([o.frame for o in observations]),
         centers,
@@ -99,25 +106,25 @@ def measure(observations: Sequence[Observation]) -> Measurements:
     )
 
 
-UNKNOWN = 10.0  # standard deviation of what a cut mask does not tell, in units of the size
-
-
-def _measure_one(o: Observation, reference: Observation | None) -> tuple[np.ndarray, float, np.ndarray, float]:
-    if not o.is_cut:
-        return o.center, o.scale, np.zeros(2), 0.0
+def _measure_one(
+    seen: Observation, reference: Observation | None
+) -> tuple[np.ndarray, float, np.ndarray, float]:
+    """Centre, scale, and the standard deviations that the cut adds."""
+    if not seen.is_cut:
+        return seen.center, seen.scale, np.zeros(2), 0.0
     if reference is None:
-        return o.center, o.scale, np.full(2, 0.2 * o.scale), 0.2
+        return seen.center, seen.scale, np.full(2, 0.2 * seen.scale), 0.2
     offsets = (reference.edges - np.tile(reference.center, 2)) / reference.scale
-    free = ~o.cut
-    spans = [axis for axis in (0, 1) if free[axis] and free[axis + 2]]
-    scale, size_sigma = o.scale, UNKNOWN
-    if spans:
-        scale = float(np.mean([(o.edges[a + 2] - o.edges[a]) / (offsets[a + 2] - offsets[a]) for a in spans]))
-        size_sigma = 0.03
-    center, sigma = o.center.copy(), np.full(2, UNKNOWN * o.scale)
+    edges, free = seen.edges, ~seen.cut
+    whole_axes = [axis for axis in (0, 1) if free[axis] and free[axis + 2]]
+    scale, size_sigma = seen.scale, UNKNOWN
+    if whole_axes:
+        spans = [(edges[a + 2] - edges[a]) / (offsets[a + 2] - offsets[a]) for a in whole_axes]
+        scale, size_sigma = float(np.mean(spans)), 0.03
+    center, sigma = seen.center.copy(), np.full(2, UNKNOWN * seen.scale)
     for axis in (0, 1):
-        edges = [edge for edge in (axis, axis + 2) if free[edge]]
-        if edges:
-            center[axis] = np.mean([o.edges[e] - offsets[e] * scale for e in edges])
-            sigma[axis] = (0.03 if spans else 0.3) * o.scale
+        at = [edge for edge in (axis, axis + 2) if free[edge]]
+        if at:
+            center[axis] = np.mean(edges[at] - offsets[at] * scale)
+            sigma[axis] = (0.03 if whole_axes else 0.3) * seen.scale
     return center, scale, sigma, size_sigma

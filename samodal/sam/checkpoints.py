@@ -1,4 +1,4 @@
-"""Weight files: reading them safely, and the names that segment-anything and S-AModal give to our weights."""
+"""Checkpoints of segment-anything and S-AModal: what they contain, and their names for our weights."""
 
 import math
 import re
@@ -6,203 +6,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 from transformers import SamConfig
 
-from samodal import files
 from samodal.errors import InputError
 from samodal.sam.config import DECODER_NORM_EPS, AmodalSamConfig
-
-State = dict[str, Tensor]
-
-BUNDLED = ("samodal-nano",)
-TIED = "prompt_encoder.shared_embedding.positional_embedding"
-TIED_TO = "shared_image_embedding.positional_embedding"
-
-
-# --- reading files ---
-
-
-def find_folder(name: str | Path) -> Path:
-    """The folder of a model: a bundled one by its name, a folder, or a Hugging Face id (from the cache).
-
-    Raises:
-        InputError: there is no such model.
-    """
-    if str(name) in BUNDLED:
-        folder = Path(__file__).parents[1] / "weights" / str(name)
-        if not (folder / "config.json").is_file():
-            raise InputError(
-                f"{folder}: the bundled model {name} is missing from this installation; install again"
-            )
-        return folder
-    path = Path(name)
-    if path.is_dir():
-        return path
-    if path.is_file():
-        raise InputError(
-            f"{path}: a file, but a model is a folder; original checkpoints: AmodalSam.from_original"
-        )
-    try:
-        return Path(snapshot_download(str(name), allow_patterns=["config.json", "*.safetensors"]))
-    except HFValidationError:
-        raise InputError(f"{name}: no such folder, nor a Hugging Face id (owner/name)") from None
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"{name}: no such folder, and not to be had from Hugging Face either ({reason})"
-        ) from None
-
-
-def read_config(folder: Path) -> AmodalSamConfig:
-    """Read `config.json`, ours or one of transformers' `SamModel`.
-
-    Raises:
-        InputError: not there, or not the configuration of a SAM.
-    """
-    path = folder / "config.json"
-    values = files.read_json(path)
-    if not isinstance(values, dict) or values.get("model_type") != "sam":
-        raise InputError(f"{path}: not the configuration of a SAM (model_type 'sam' is expected)")
-    try:
-        return AmodalSamConfig.from_sam(SamConfig(**values))
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-    except Exception as error:  # transformers has many classes of error for a value that does not fit
-        raise InputError(f"{path}: not the configuration of a SAM ({one_line(error)})") from None
-
-
-def read_weights(folder: Path) -> State:
-    """Read `model.safetensors` of a folder, in our own (transformers') names; tied weights come once.
-
-    Raises:
-        InputError: not there or not readable.
-    """
-    parts = [folder / "model.safetensors"]
-    if not parts[0].is_file():
-        parts = sorted(folder.glob("model-*-of-*.safetensors"))
-    if not parts:
-        raise InputError(
-            f"{folder}: has no model.safetensors; only safetensors are read, save the model in that format"
-        )
-    state: State = {}
-    for part in parts:
-        state |= read_safetensors(part)
-    if TIED in state:
-        tied = state.pop(TIED)
-        if not torch.equal(state.setdefault(TIED_TO, tied), tied):
-            raise InputError(f"{folder}: {TIED} and {TIED_TO} differ, but they are one weight")
-    return state
-
-
-def read_safetensors(path: Path) -> State:
-    """Read one safetensors file.
-
-    Raises:
-        InputError: not there, truncated or of another format.
-    """
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"{path}: cannot be read as safetensors ({one_line(error)})") from None
-
-
-def read_original(source: str | Path | Mapping) -> tuple[State, str]:
-    """The weights of a checkpoint in the original's naming, and what to call it in messages.
-
-    Training checkpoints ({"model": weights, ...}) are unwrapped, the "module." of DistributedDataParallel is
-    cut off. A file can never run code.
-
-    Args:
-        source: a .pth or .safetensors file, or what was in it.
-
-    Raises:
-        InputError: the file cannot be read, or holds no weights.
-    """
-    content: object
-    if isinstance(source, Mapping):
-        content, name = source, "state dict"
-    else:
-        path, name = Path(source), str(source)
-        if not path.is_file():
-            raise InputError(f"{path}: no such file")
-        content = read_safetensors(path) if path.suffix == ".safetensors" else read_pickle(path)
-    for wrapper in ("model", "state_dict"):
-        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
-            content = content[wrapper]
-    if (
-        not isinstance(content, Mapping)
-        or not content
-        or not all(isinstance(v, Tensor) for v in content.values())
-    ):
-        raise InputError(
-            f"{name}: holds no weights; a dict of names to tensors is expected, or one under 'model'"
-        )
-    state = {key.removeprefix("module."): value for key, value in content.items()}
-    if any(key.startswith("vision_encoder.") for key in state):
-        raise InputError(f"{name}: has transformers' names; load its folder with AmodalSam.from_pretrained")
-    return state, name
-
-
-def read_pickle(path: Path) -> object:
-    """Read a file of `torch.save`. Objects that are not tensors (schedulers, options) become empty stand-ins.
-
-    Raises:
-        InputError: truncated, or not such a file.
-    """
-    try:
-        foreign = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-        with torch.serialization.safe_globals([(StandIn, name) for name in foreign]):
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged pickle can raise anything
-        raise InputError(f"{path}: not a checkpoint of torch.save, or damaged ({one_line(error)})") from None
-
-
-class StandIn:
-    """What is left of a pickled object of any class: nothing. S-AModal's training pickles its scheduler."""
-
-    def __new__(cls, *_: object) -> "StandIn":
-        """Take any arguments."""
-        return super().__new__(cls)
-
-    def __init__(self, *_: object) -> None:
-        pass
-
-    def __setstate__(self, state: object) -> None:
-        pass
-
-
-def one_line(error: Exception) -> str:
-    """The first line of an error's text, or its class where it has none."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
-
-
-def check_fit(expected: Mapping[str, Tensor], given: Mapping[str, Tensor], name: str) -> None:
-    """Compare names and shapes.
-
-    Raises:
-        InputError: lists all that is missing, unexpected, or of another shape.
-    """
-    shapes = [
-        f"{key} {tuple(given[key].shape)} instead of {tuple(value.shape)}"
-        for key, value in expected.items()
-        if key in given and given[key].shape != value.shape
-    ]
-    found = {
-        "missing": [key for key in expected if key not in given],
-        "unexpected": [key for key in given if key not in expected],
-        "of another shape": shapes,
-    }
-    if any(found.values()):
-        listed = "; ".join(f"{len(keys)} {what}: {', '.join(keys)}" for what, keys in found.items() if keys)
-        raise InputError(f"{name}: the weights do not fit the model: {listed}")
-
-
-# --- the original's names ---
+from samodal.sam.reading import State, read_pickle, read_safetensors
 
 # Applied one after the other to our names; "#" stands for a number.
 _RENAMES = {
@@ -291,16 +100,25 @@ def original_config(
     if not isinstance(config, AmodalSamConfig):
         ours.mask_decoder_config.layer_norm_eps = DECODER_NORM_EPS
         ours.mixed_embedding = adapter == "sam-adapter" and not new_adapter
-    width = state.get(
-        "image_encoder.prompt_generator.embedding_generator.weight",
-        state.get("image_encoder.blocks.0.MLP_Adapter.D_fc1.weight"),
-    )
-    return AmodalSamConfig.from_sam(
+    width = adapter_width(state, adapter)
+    ours = AmodalSamConfig.from_sam(
         ours,
         adapter=adapter,
-        adapter_dim=ours.adapter_dim if width is None else width.shape[0],
+        adapter_dim=width or ours.adapter_dim,
         pad_before_norm=ours.pad_before_norm if pad_before_norm is None else pad_before_norm,
     )
+    if adapter != "none" and width is None and not new_adapter:
+        raise InputError(f"{name}: has no weights of a {adapter}; new_adapter=True starts a new one")
+    return ours
+
+
+def adapter_width(state: State, adapter: str) -> int | None:
+    """Inner width of the adapter in an original checkpoint, None where it has no such adapter."""
+    name = {
+        "sam-adapter": "image_encoder.prompt_generator.embedding_generator.weight",
+        "medical-adapter": "image_encoder.blocks.0.MLP_Adapter.D_fc1.weight",
+    }.get(adapter, "")
+    return state[name].shape[0] if name in state else None
 
 
 def recognise(state: State, name: str = "state dict") -> AmodalSamConfig:
@@ -373,3 +191,61 @@ def count(names: Iterable[str], pattern: str) -> int:
     """How many numbers, counted from 0, stand in the group of `pattern`."""
     found = {int(match[1]) for name in names if (match := re.match(pattern, name))}
     return max(found) + 1 if found else 0
+
+
+def read_original(source: str | Path | Mapping) -> tuple[State, str]:
+    """The weights of a checkpoint in the original's naming, and what to call it in messages.
+
+    Training checkpoints ({"model": weights, ...}) are unwrapped, the "module." of DistributedDataParallel is
+    cut off. A file can never run code.
+
+    Args:
+        source: a .pth or .safetensors file, or what was in it.
+
+    Raises:
+        InputError: the file cannot be read, or holds no weights.
+    """
+    content: object
+    if isinstance(source, Mapping):
+        content, name = source, "state dict"
+    else:
+        path, name = Path(source), str(source)
+        if not path.is_file():
+            raise InputError(f"{path}: no such file")
+        content = read_safetensors(path) if path.suffix == ".safetensors" else read_pickle(path)
+    for wrapper in ("model", "state_dict"):
+        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
+            content = content[wrapper]
+    if (
+        not isinstance(content, Mapping)
+        or not content
+        or not all(isinstance(v, Tensor) for v in content.values())
+    ):
+        raise InputError(
+            f"{name}: holds no weights; a dict of names to tensors is expected, or one under 'model'"
+        )
+    state = {key.removeprefix("module."): value for key, value in content.items()}
+    if any(key.startswith("vision_encoder.") for key in state):
+        raise InputError(f"{name}: has transformers' names; load its folder with AmodalSam.from_pretrained")
+    return state, name
+
+
+def check_fit(expected: Mapping[str, Tensor], given: Mapping[str, Tensor], name: str) -> None:
+    """Compare names and shapes.
+
+    Raises:
+        InputError: lists all that is missing, unexpected, or of another shape.
+    """
+    shapes = [
+        f"{key} {tuple(given[key].shape)} instead of {tuple(value.shape)}"
+        for key, value in expected.items()
+        if key in given and given[key].shape != value.shape
+    ]
+    found = {
+        "missing": [key for key in expected if key not in given],
+        "unexpected": [key for key in given if key not in expected],
+        "of another shape": shapes,
+    }
+    if any(found.values()):
+        listed = "; ".join(f"{len(keys)} {what}: {', '.join(keys)}" for what, keys in found.items() if keys)
+        raise InputError(f"{name}: the weights do not fit the model: {listed}")

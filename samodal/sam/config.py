@@ -21,9 +21,9 @@ class AmodalSamConfig(SamConfig):
         adapter_dim: inner width of the adapter; None: 1/32 of the encoder's (sam-adapter) or 1/4 (medical).
         pad_before_norm: pad windows before the first norm of a block, as the adapter block of S-AModal does.
             Padding tokens then carry the norm's bias into the windows at the border; right is False.
-        mixed_embedding: let the prompt generator read the patch embedding in another memory order, as S-AModal
-            does. A token is then told features of other places in the image; right is False, but weights that
-            were trained so need True.
+        mixed_embedding: let the prompt generator read the patch embedding in another memory order, as the
+            original does. A token is then told features of other places in the image. Right is False, but
+            weights that were trained so need True.
         prompt_kinds: the prompts ("points", "box", "mask") the weights were trained with and get by default.
     """
 

@@ -1,4 +1,6 @@
-"""From frames to the model's input and from its masks back to the frame."""
+"""From frames and prompts to the model's input, and from its masks back to the frame."""
+
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +16,9 @@ KINS_SIZE = (375, 1242)
 
 Size = tuple[int, int]
 """(height, width) in pixels."""
+
+Values = Any
+"""Numbers as a numpy array, a tensor or nested lists."""
 
 
 def resized_size(size: Size, long_side: int) -> Size:
@@ -55,6 +60,73 @@ def scale_points(points: Tensor, original: Size, resized: Size) -> Tensor:
 def scale_boxes(boxes: Tensor, original: Size, resized: Size) -> Tensor:
     """Boxes (..., 4) as x0, y0, x1, y1 in pixels of the original frame -> in pixels of the resized frame."""
     return scale_points(boxes.unflatten(-1, (2, 2)), original, resized).flatten(-2)
+
+
+def input_prompts(
+    original: Size,
+    resized: Size,
+    side: int,
+    points: Values | None,
+    labels: Values | None,
+    boxes: Values | None,
+    mask_prompts: Values | None,
+) -> dict[str, Tensor]:
+    """Check the prompts for one frame, and scale them to the resized frame.
+
+    Args:
+        original: size of the frame.
+        resized: size of the resized frame.
+        side: of the low-resolution masks.
+        points: (N, P, 2) as x, y in pixels of the frame.
+        labels: (N, P), each 1, 0 or -1; None: all 1.
+        boxes: (N, 4) as x0, y0, x1, y1 in pixels of the frame.
+        mask_prompts: (N, side, side) logits.
+
+    Returns:
+        The prompts that are given, by these names; points always with labels.
+
+    Raises:
+        InputError: no prompt at all, or arrays that do not fit together.
+    """
+    prompts = {}
+    if points is not None:
+        prompts["points"] = scale_points(_numbers("points", points, (None, None, 2)), original, resized)
+        shape = tuple(prompts["points"].shape[:2])
+        prompts["labels"] = torch.ones(shape) if labels is None else _labels(labels, shape)
+    elif labels is not None:
+        raise InputError("labels are given without points")
+    if boxes is not None:
+        prompts["boxes"] = scale_boxes(_numbers("boxes", boxes, (None, 4)), original, resized)
+    if mask_prompts is not None:
+        prompts["mask_prompts"] = _numbers("mask_prompts", mask_prompts, (None, side, side))
+    if not prompts:
+        raise InputError("nothing to decode: give points, boxes or mask_prompts")
+    lengths = {name: len(value) for name, value in prompts.items()}
+    if len(set(lengths.values())) > 1:
+        raise InputError(f"prompts for different numbers of instances: {lengths}")
+    return prompts
+
+
+def _numbers(name: str, values: Values, shape: tuple[int | None, ...]) -> Tensor:
+    """`values` as a float tensor of this shape; None in it stands for any length."""
+    numbers = (
+        values if isinstance(values, Tensor) else torch.from_numpy(np.array(values, np.float64, order="C"))
+    )
+    fits = len(shape) == numbers.ndim and all(
+        want in (None, have) for want, have in zip(shape, numbers.shape, strict=True)
+    )
+    if not fits:
+        wanted = ", ".join("*" if want is None else str(want) for want in shape)
+        raise InputError(f"{name} must be of shape ({wanted}), not {tuple(numbers.shape)}")
+    return numbers if numbers.is_floating_point() else numbers.double()
+
+
+def _labels(values: Values, shape: tuple[int, ...]) -> Tensor:
+    labels = _numbers("labels", values, shape)
+    on_cpu = labels.device.type == "cpu"  # elsewhere the check would wait for the device
+    if on_cpu and not bool(((labels == 1) | (labels == 0) | (labels == -1)).all()):
+        raise InputError("labels must be 1 (on the object), 0 (off it) or -1 (no point)")
+    return labels
 
 
 def logits_to_frame(logits: Tensor, side: int, resized: Size, original: Size) -> Tensor:

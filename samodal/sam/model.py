@@ -4,7 +4,6 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,13 +14,11 @@ from transformers.models.sam.modeling_sam import SamMaskDecoder, SamPositionalEm
 
 from samodal import files
 from samodal.errors import InputError
-from samodal.sam import checkpoints, images
+from samodal.sam import checkpoints, images, reading
 from samodal.sam.adapters import Bottleneck, PromptGenerator, is_adapter
 from samodal.sam.config import AmodalSamConfig
 from samodal.sam.encoder import ImageEncoder
-
-Values = Any
-"""Numbers as a numpy array, a tensor or nested lists."""
+from samodal.sam.initialise import initialise
 
 
 @dataclass
@@ -104,8 +101,8 @@ class AmodalSam(nn.Module):
         Raises:
             InputError: no such model, or its weights do not fit its configuration.
         """
-        folder = checkpoints.find_folder(name_or_path)
-        config = checkpoints.read_config(folder)
+        folder = reading.find_folder(name_or_path)
+        config = reading.read_config(folder)
         new_adapter = adapter is not None and adapter != config.adapter
         if new_adapter:
             if config.adapter != "none":
@@ -114,7 +111,7 @@ class AmodalSam(nn.Module):
                 )
             config = AmodalSamConfig.from_sam(config, adapter=adapter, adapter_dim=adapter_dim)
         model = cls._empty(config)
-        model._fill(checkpoints.read_weights(folder), str(folder), new_adapter, seed)
+        model._fill(reading.read_weights(folder), str(folder), new_adapter, seed)
         return model.to(device=device, dtype=dtype).eval()
 
     @classmethod
@@ -148,8 +145,8 @@ class AmodalSam(nn.Module):
             seed: of the weights of a new adapter.
 
         Raises:
-            InputError: the file cannot be read; or weights are missing, unexpected or of another shape (all are
-                listed).
+            InputError: the file cannot be read; or lists the weights that are missing, unexpected or of
+                another shape.
         """
         state, name = checkpoints.read_original(source)
         if adapter == "none" and isinstance(config, AmodalSamConfig):
@@ -192,7 +189,11 @@ class AmodalSam(nn.Module):
                     initialise(module, generator)
 
     def to_original(self) -> dict[str, Tensor]:
-        """The weights in the original's naming, as `from_original` reads them (copies, on the CPU)."""
+        """The weights in the original's naming, as `from_original` reads them (copies, on the CPU).
+
+        The original's code computes the same with them only where `mixed_embedding` and `pad_before_norm` are
+        True in the configuration, or concern another adapter.
+        """
         state = {
             checkpoints.original_name(own, self.config): weight.detach().cpu().clone()
             for own, weight in self.named_parameters()
@@ -248,7 +249,7 @@ class AmodalSam(nn.Module):
         boxes: Tensor | None = None,
         mask_prompts: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """`encode_pixels`, then `low_res_logits`: what training calls, also through a wrapper for many devices."""
+        """`encode_pixels`, then `low_res_logits`: what training calls, on one device or many."""
         return self.low_res_logits(self.encode_pixels(pixels), points, labels, boxes, mask_prompts)
 
     # --- encoding ---
@@ -257,9 +258,7 @@ class AmodalSam(nn.Module):
         """Encode normalised and padded pixels, float32 (B, 3, S, S) -> (B, C, S/16, S/16). Differentiable."""
         side = self.image_size
         if pixels.ndim != 4 or pixels.shape[1:] != (3, side, side):
-            raise InputError(
-                f"pixels must be (B, 3, {side}, {side}) for this model, not {tuple(pixels.shape)}"
-            )
+            raise InputError(f"pixels must be (B, 3, {side}, {side}), not {tuple(pixels.shape)}")
         return self.vision_encoder(pixels.to(self.dtype))
 
     def encode(self, frame: np.ndarray) -> FrameEmbedding:
@@ -360,10 +359,10 @@ class AmodalSam(nn.Module):
     def decode(
         self,
         emb: FrameEmbedding,
-        points: Values | None = None,
-        labels: Values | None = None,
-        boxes: Values | None = None,
-        mask_prompts: Values | None = None,
+        points: images.Values | None = None,
+        labels: images.Values | None = None,
+        boxes: images.Values | None = None,
+        mask_prompts: images.Values | None = None,
         multimask: bool = False,
         chunk: int = 8,
     ) -> Decoded:
@@ -372,8 +371,8 @@ class AmodalSam(nn.Module):
         Args:
             emb: from `encode`.
             points: (N, P, 2) as x, y; None with boxes or mask prompts.
-            labels: (N, P), 1 on the object, 0 off it, -1 no point, whatever the coordinates; None: all 1. As
-                in SAM, "no point" is a token of its own: a prompt padded with it gets nearly, but not exactly,
+            labels: (N, P), 1 on the object, 0 off it, -1 no point, whatever the coordinates; None: all 1.
+                As in SAM, "no point" is a token of its own: a prompt padded with it gets nearly, not exactly,
                 the answer of the prompt alone.
             boxes: (N, 4) as x0, y0, x1, y1.
             mask_prompts: (N, 4g, 4g) logits, such as `low_res` of an earlier answer.
@@ -383,89 +382,26 @@ class AmodalSam(nn.Module):
         Raises:
             InputError: no prompt at all, or arrays that do not fit together.
         """
-        prompts = self._prompts(emb, points, labels, boxes, mask_prompts)
+        side = 4 * emb.embedding.shape[-1]
+        prompts = images.input_prompts(
+            emb.original_size, emb.input_size, side, points, labels, boxes, mask_prompts
+        )
+        prompts = {name: value.to(self.device, torch.float32) for name, value in prompts.items()}
         total = len(next(iter(prompts.values())))
         count = self.mask_decoder.num_multimask_outputs if multimask else 1
-        side = 4 * emb.embedding.shape[-1]
         masks = torch.empty((total, count, *emb.original_size), dtype=torch.bool, device=self.device)
         low_res = torch.empty((total, count, side, side), device=self.device)
         scores = torch.empty((total, count), device=self.device)
-        # A matrix product of another size adds in another order: in company, a prompt gets logits that differ
-        # by 1e-6 from those it gets alone, and a mask can differ in a pixel. On a CPU one at a time is as fast.
+        # A matrix product of another size adds in another order: in company, a prompt gets logits that
+        # differ by 1e-6 from those it gets alone, and a mask can differ in a pixel. One at a time is exact,
+        # and on a CPU about as fast.
         if self.device.type == "cpu":
             chunk = 1
         for start in range(0, total, chunk):
             part = slice(start, start + chunk)
-            logits, iou = self.low_res_logits(
-                emb.embedding[None],
-                **{name: value[None, part] for name, value in prompts.items()},
-                multimask=multimask,
-            )
+            few = {name: value[None, part] for name, value in prompts.items()}
+            logits, iou = self.low_res_logits(emb.embedding[None], **few, multimask=multimask)
             low_res[part], scores[part] = logits[0], iou[0]
-            masks[part] = (
-                images.logits_to_frame(logits[0], self.image_size, emb.input_size, emb.original_size) > 0
-            )
+            full = images.logits_to_frame(logits[0], self.image_size, emb.input_size, emb.original_size)
+            masks[part] = full > 0
         return Decoded(masks if multimask else masks[:, 0], low_res, scores)
-
-    def _prompts(
-        self,
-        emb: FrameEmbedding,
-        points: Values | None,
-        labels: Values | None,
-        boxes: Values | None,
-        mask_prompts: Values | None,
-    ) -> dict[str, Tensor]:
-        """Check the prompts of `decode`, and scale them to the input: the arguments of `low_res_logits`."""
-        sizes = (emb.original_size, emb.input_size)
-        side = 4 * emb.embedding.shape[-1]
-        prompts = {}
-        if points is not None:
-            prompts["points"] = images.scale_points(_numbers("points", points, (None, None, 2)), *sizes)
-            prompts["labels"] = torch.ones(prompts["points"].shape[:2], dtype=torch.long)
-            if labels is not None:
-                prompts["labels"] = _numbers("labels", labels, tuple(prompts["points"].shape[:2]))
-        elif labels is not None:
-            raise InputError("labels are given without points")
-        if boxes is not None:
-            prompts["boxes"] = images.scale_boxes(_numbers("boxes", boxes, (None, 4)), *sizes)
-        if mask_prompts is not None:
-            prompts["mask_prompts"] = _numbers("mask_prompts", mask_prompts, (None, side, side))
-        if not prompts:
-            raise InputError("nothing to decode: give points, boxes or mask_prompts")
-        lengths = {name: len(value) for name, value in prompts.items()}
-        if len(set(lengths.values())) > 1:
-            raise InputError(f"prompts for different numbers of instances: {lengths}")
-        return {name: value.to(self.device, torch.float32) for name, value in prompts.items()}
-
-
-def _numbers(name: str, values: Values, shape: tuple[int | None, ...]) -> Tensor:
-    """`values` as a float tensor of this shape; None in it stands for any length."""
-    numbers = torch.as_tensor(values if isinstance(values, Tensor) else np.asarray(values, dtype=np.float64))
-    fits = len(shape) == numbers.ndim and all(
-        want in (None, have) for want, have in zip(shape, numbers.shape, strict=True)
-    )
-    if not fits:
-        wanted = ", ".join("*" if want is None else str(want) for want in shape)
-        raise InputError(f"{name} must be of shape ({wanted}), not {tuple(numbers.shape)}")
-    return numbers if numbers.is_floating_point() else numbers.double()
-
-
-def initialise(module: nn.Module, generator: torch.Generator) -> None:
-    """Draw new weights for `module` and all in it. Adapters start so that they change nothing."""
-    for part in module.modules():
-        if isinstance(part, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.xavier_uniform_(part.weight, generator=generator)
-            if part.bias is not None:
-                nn.init.zeros_(part.bias)
-        elif isinstance(part, nn.Embedding):
-            nn.init.normal_(part.weight, generator=generator)
-        elif isinstance(part, SamPositionalEmbedding):
-            # transformers draws it with a deviation of half the encoder's width: frequencies far too high to
-            # learn from; segment-anything's is 1.
-            nn.init.normal_(part.positional_embedding, generator=generator)
-        elif isinstance(part, ImageEncoder) and part.pos_embed is not None:
-            nn.init.trunc_normal_(part.pos_embed, std=0.02, generator=generator)
-    for part in module.modules():
-        if isinstance(part, PromptGenerator | Bottleneck):
-            for layer in part.last_layers:
-                nn.init.zeros_(layer.weight)

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import cv2
 import numpy as np
 import torch
 from accelerate import Accelerator
@@ -88,7 +89,10 @@ def train(
         clips, model.image_size, options.samples, options.seed, length=options.steps * options.batch
     )
     rest = Subset(samples, range(step * options.batch, len(samples)))
-    loader = DataLoader(rest, options.batch, num_workers=options.workers, persistent_workers=options.workers > 0)
+    # A worker is one process among several: threads of its own would only wait for each other.
+    loader = DataLoader(
+        rest, options.batch, num_workers=options.workers, worker_init_fn=lambda _: cv2.setNumThreads(0)
+    )
     model, optimiser, loader = accelerator.prepare(model, optimiser, loader)
     if accelerator.is_main_process:
         print(plan(accelerator.unwrap_model(model), options, len(clips), step), flush=True)
@@ -118,7 +122,9 @@ def train(
             continue
         if step % 50 == 0:
             seconds = time.monotonic() - began
-            _log(out, {"step": step, **averages.take(), "lr": learning_rate(step, options), "seconds": seconds})
+            _log(
+                out, {"step": step, **averages.take(), "lr": learning_rate(step, options), "seconds": seconds}
+            )
         if step % options.validate_every == 0 or step == options.steps:
             plain = accelerator.unwrap_model(model)
             scores = mean_ious(plain, validation, options)

@@ -8,7 +8,9 @@ import torch
 import torch.nn.functional as F
 
 
-def focal_loss(logits: torch.Tensor, target: torch.Tensor, alpha: float = 0.8, gamma: float = 2) -> torch.Tensor:
+def focal_loss(
+    logits: torch.Tensor, target: torch.Tensor, alpha: float = 0.8, gamma: float = 2
+) -> torch.Tensor:
     """Focal loss of every pixel, averaged over a mask's pixels: (..., h, w) -> (...).
 
     Source: S-AModal section 4 (alpha 0.8 for both classes, gamma 2). The original's code takes the focal form of

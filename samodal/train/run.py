@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 def run(command: "Train") -> None:
     """Train as the command line says; print where the best model is."""
-    clips = open_dataset(command.dataset, command.root, "train")
-    validation = open_dataset(command.dataset, command.root, "val")
+    clips = list(open_dataset(command.dataset, command.root, "train"))
+    validation = list(open_dataset(command.dataset, command.root, "val"))
     _refuse_shared_clips(command.root, clips, validation)
     model = build_model(command)
     options = TrainOptions(
@@ -58,4 +58,6 @@ def build_model(command: "Train") -> AmodalSam:
 def _refuse_shared_clips(root: Path, clips: Sequence[Clip], validation: Sequence[Clip]) -> None:
     shared = {clip.name for clip in clips} & {clip.name for clip in validation}
     if shared:
-        raise InputError(f"{root}: sequence {sorted(shared)[0]} is in both train and val; keep the splits apart")
+        raise InputError(
+            f"{root}: sequence {sorted(shared)[0]} is in both train and val; keep the splits apart"
+        )

@@ -53,7 +53,9 @@ class FrameSamples(Dataset[dict[str, torch.Tensor]]):
     False for padding.
     """
 
-    def __init__(self, clips: Sequence[Clip], image_size: int, options: SampleOptions, seed: int, length: int):
+    def __init__(
+        self, clips: Sequence[Clip], image_size: int, options: SampleOptions, seed: int, length: int
+    ):
         self.clips, self.image_size, self.options = clips, image_size, options
         self.seed, self.length = seed, length
 

@@ -11,8 +11,12 @@ from samodal.video import Video
 
 __all__ = ["FPS", "PRESETS", "World", "build_world", "make_clip", "render_frame"]
 
-SMALL = 60.0
+SMALL = 240.0
 """Pixels, at 640 x 360, that an instance must be worth at the far limit of its class and size."""
+
+
+FOLLOWED = 10
+"""Frames after it was last seen for which a hidden instance stays in the truth."""
 
 
 def make_clip(seed: int, frames: int = 40, size: tuple[int, int] = (360, 640), preset: str = "easy") -> Clip:
@@ -27,9 +31,9 @@ def make_clip(seed: int, frames: int = 40, size: tuple[int, int] = (360, 640), p
     Returns:
         The clip. Categories are those of Cityscapes (24 person, 25 rider, 26 car, 27 truck, 28 bus,
         32 motorcycle, 33 bicycle). Amodal masks end at the image border. A track begins in the frame in which
-        it is first seen; what is never seen, or never larger than a few pixels, is scenery. `extra` holds per
-        frame "camera" (see `Camera.to_json`), "depth_order" (track ids from near to far) and "occluders" (track
-        id -> track id of what hides most of it, "scene", or None), and "weather" and "preset".
+        it is first seen and ends at most 10 frames after it was last seen; what is too far away is scenery.
+        `extra` holds per frame "camera" (see `Camera.to_json`), "depth_order" (track ids, near to far) and
+        "occluders" (track id -> track id of what hides most of it, "scene", or None); and "weather", "preset".
 
     Raises:
         ValueError: unknown preset, no frames or no pixels.
@@ -53,20 +57,23 @@ def make_clip(seed: int, frames: int = 40, size: tuple[int, int] = (360, 640), p
 
 
 def _listed(world: World, frames: list[list[Seen]]) -> list[list[Seen]]:
-    """Leave out what is too far and what has not been seen yet."""
+    """Leave out what is too far, what has not been seen yet, and what is never seen again."""
     limits = _far_limits(world)
+    last: dict[int, int] = {}
+    for frame, seen in enumerate(frames):
+        last.update({one.instance.track_id: frame for one in seen if one.instance.visible is not None})
     known: set[int] = set()
     result = []
-    for seen in frames:
+    for frame, seen in enumerate(frames):
         rows = []
         for one in seen:
             number = one.instance.track_id
-            # Once known, an instance has to be a tenth farther away to be left out again: no flicker at the limit.
+            # Once known, it has to be a tenth farther away to be left out again: no flicker at the limit.
             if one.distance > limits[number] * (1.1 if number in known else 1.0):
                 continue
             if one.instance.visible is not None:
                 known.add(number)
-            if number in known:
+            if number in known and frame <= last[number] + FOLLOWED:
                 rows.append(one)
         result.append(rows)
     return result

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from samodal.data.synthetic.camera import NEAR, Camera, cut_near
-from samodal.data.synthetic.order import rectangle
+from samodal.data.synthetic.order import rectangles
 from samodal.data.synthetic.vehicles import Model
 from samodal.data.synthetic.world import World
 
@@ -15,35 +15,42 @@ SHADOWS = 60.0
 def paint_backdrop(world: World, camera: Camera, placed: list[tuple[Model, np.ndarray]]) -> np.ndarray:
     """Sky and ground (H, W, 3) uint8, with the shadows of the models at poses (x, y, heading)."""
     height, width = camera.size
-    frame = _sky(world, camera)
     # The horizon: where the ground homography sends points at infinity, a line a x + b y + c = 0.
     a, b, c = np.linalg.inv(camera.ground)[2]
     edge = [-(a * x + c) / b for x in (0, width - 1)]
     top = int(np.clip(np.floor(min(edge)), 0, height))
+    frame = _sky(world, camera, int(np.clip(np.ceil(max(edge)) + 2, 0, height)))
     if top == height:
         return frame
     ground = _ground(world, camera, top)
     _shade(world, camera, placed, ground, top)
     _haze(world, camera, ground, top)
-    below = np.array([[-1, edge[0]], [width, edge[1]], [width, height + 4], [-1, height + 4]]) - [0, top - 0.5]
+    below = np.array([[-1, edge[0]], [width, edge[1]], [width, height + 4], [-1, height + 4]]) - [
+        0,
+        top - 0.5,
+    ]
     mask = np.zeros(ground.shape[:2], np.uint8)
     cv2.fillConvexPoly(mask, np.round(below * 16).astype(np.int32), 255, cv2.LINE_8, 4)
     cv2.copyTo(ground, mask, frame[top:])
     return frame
 
 
-def _sky(world: World, camera: Camera) -> np.ndarray:
+def _sky(world: World, camera: Camera, end: int) -> np.ndarray:
+    """A frame with the sky in its rows down to `end`."""
     height, width = camera.size
+    frame = np.empty((height, width, 3), np.uint8)
+    if end == 0:
+        return frame
     per_degree = world.sky.shape[1] / 360
-    x, y = (np.arange(n, dtype=np.float64) - c for n, c in zip((width, height), camera.centre, strict=True))
-    turn = np.degrees(np.arctan(x / camera.focal) - camera.yaw) * per_degree
-    rise = (y / camera.focal)[:, None] - np.tan(camera.pitch) - np.sin(camera.roll) * (x / camera.focal)
+    x = (np.arange(width) - camera.centre[0]) / camera.focal
+    y = (np.arange(end) - camera.centre[1]) / camera.focal
+    turn = (np.degrees(np.arctan(x) - camera.yaw) * per_degree) % world.sky.shape[1]
+    rise = y[:, None] - np.tan(camera.pitch) - np.sin(camera.roll) * x
     down = world.sky.shape[0] - (6 - np.degrees(rise)) * per_degree
-    columns = np.broadcast_to((turn % world.sky.shape[1]).astype(np.float32), (height, width))
-    return cv2.remap(
-        world.sky, columns, np.clip(down, 0, world.sky.shape[0] - 1).astype(np.float32), cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_WRAP,
-    )  # fmt: skip
+    rows = np.clip(down, 0, world.sky.shape[0] - 1).astype(np.float32)
+    columns = np.broadcast_to(turn.astype(np.float32), rows.shape)
+    cv2.remap(world.sky, columns, rows, cv2.INTER_LINEAR, dst=frame[:end], borderMode=cv2.BORDER_WRAP)
+    return frame
 
 
 def _ground(world: World, camera: Camera, top: int) -> np.ndarray:
@@ -56,7 +63,7 @@ def _ground(world: World, camera: Camera, top: int) -> np.ndarray:
     while begin < height:
         # Picture pixels in one image pixel: across, depth / focal; along, more by depth / camera height.
         end = begin + 1
-        while end < height and _level(world, camera, end, top, metre) >= level:
+        while end < height and (level == 0 or _level(world, camera, end, top, metre) >= level):
             end += 1
         shift = np.array([[1.0, 0, 0], [0, 1, -begin], [0, 0, 1]])
         factor = 2.0**level
@@ -81,23 +88,27 @@ def _shade(
     """Soft dark patches under everything, and shadows thrown away from the sun."""
     height, width = ground.shape[:2]
     half = np.zeros((height // 2 + 1, width // 2 + 1), np.uint8)
+    near = [
+        (m, pose) for m, pose in placed if np.hypot(*(pose[:2] - camera.position[:2])) < SHADOWS + m.length
+    ]
+    if not near:
+        return
     cast = world.weather.shadow * 255
     reach = -world.weather.sun[:2] / max(world.weather.sun[2], 0.2)
-    contact = []
-    for model, pose in placed:
-        away = np.linalg.norm(pose[:2] - camera.position[:2])
-        if away > SHADOWS + model.length:
-            continue
-        feet = rectangle(*pose, model.length * 0.98 + 0.05, model.width * 0.98 + 0.05)
-        if cast:
-            thrown = cv2.convexHull(np.concatenate([feet, feet + reach * min(model.height, 9.0)]).astype(np.float32))
+    sizes = np.array([(m.length, m.width, m.height) for m, _ in near])
+    feet = rectangles(np.array([pose for _, pose in near]), sizes[:, 0], sizes[:, 1])
+    if cast:
+        for corners, size in zip(feet, sizes, strict=True):
+            thrown = cv2.convexHull(
+                np.concatenate([corners, corners + reach * min(size[2], 9.0)]).astype(np.float32)
+            )
             _fill(half, camera, thrown[:, 0], top, cast)
-        if model.height < 5:
-            contact.append(feet)
-    for feet in contact:
-        _fill(half, camera, feet, top, max(cast, 110))
+    for corners in feet[sizes[:, 2] < 5]:
+        _fill(half, camera, corners, top, max(cast, 110))
     kernel = max(int(width / 640 * 4), 1) * 2 + 1
-    light = 255 - cv2.resize(cv2.blur(half, (kernel, kernel // 2 + 1)), (width, height + (height % 2)))[:height]
+    light = (
+        255 - cv2.resize(cv2.blur(half, (kernel, kernel // 2 + 1)), (width, height + (height % 2)))[:height]
+    )
     cv2.multiply(ground, cv2.merge([light] * 3), dst=ground, scale=1 / 255)
 
 
@@ -124,8 +135,15 @@ def _haze(world: World, camera: Camera, ground: np.ndarray, top: int) -> None:
     veil = (weather.haze * (1 - clear[:, None])).astype(np.float32)
     # Whole rows of factors keep this in OpenCV's own loops.
     width = ground.shape[1]
-    wide = cv2.multiply(ground, np.ascontiguousarray(np.broadcast_to(factor[:, None], ground.shape)), dtype=cv2.CV_32F)
-    cv2.add(wide, np.ascontiguousarray(np.broadcast_to(veil[:, None], (len(ground), width, 3))), dst=ground, dtype=cv2.CV_8U)
+    wide = cv2.multiply(
+        ground, np.ascontiguousarray(np.broadcast_to(factor[:, None], ground.shape)), dtype=cv2.CV_32F
+    )
+    cv2.add(
+        wide,
+        np.ascontiguousarray(np.broadcast_to(veil[:, None], (len(ground), width, 3))),
+        dst=ground,
+        dtype=cv2.CV_8U,
+    )
 
 
 def finish_frame(world: World, camera: Camera, frame: np.ndarray, number: int) -> np.ndarray:
@@ -158,7 +176,9 @@ def _motion(world: World, camera: Camera, frame: np.ndarray, number: int) -> np.
     if zoom > 1.006:
         cx, cy = camera.centre
         matrix = np.array([[zoom, 0, cx * (1 - zoom)], [0, zoom, cy * (1 - zoom)]])
-        nearer = cv2.warpAffine(frame, matrix, frame.shape[1::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        nearer = cv2.warpAffine(
+            frame, matrix, frame.shape[1::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
         frame = cv2.addWeighted(frame, 0.6, nearer, 0.4, 0)
     return frame
 
@@ -171,5 +191,12 @@ def _rain(rng: np.random.Generator, frame: np.ndarray, streaks: int, scale: floa
     lengths = rng.uniform(6, 26, count) * scale
     lean = rng.normal(0, 0.1)
     for (x, y), length in zip(starts, lengths, strict=True):
-        cv2.line(layer, (int(x), int(y)), (int(x + lean * length), int(y + length)), (205, 208, 215), 1, cv2.LINE_AA)
+        cv2.line(
+            layer,
+            (int(x), int(y)),
+            (int(x + lean * length), int(y + length)),
+            (205, 208, 215),
+            1,
+            cv2.LINE_AA,
+        )
     cv2.addWeighted(layer, 0.35, frame, 0.65, 0, dst=frame)

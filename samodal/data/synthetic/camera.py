@@ -46,10 +46,15 @@ class Camera:
     def rotation(self) -> np.ndarray:
         """(3, 3) from world directions to camera directions."""
         sin, cos = np.sin, np.cos
-        forward = np.array([cos(self.yaw) * cos(self.pitch), sin(self.yaw) * cos(self.pitch), sin(self.pitch)])
+        forward = np.array(
+            [cos(self.yaw) * cos(self.pitch), sin(self.yaw) * cos(self.pitch), sin(self.pitch)]
+        )
         right = np.array([sin(self.yaw), -cos(self.yaw), 0.0])
         down = np.cross(forward, right)
-        rolled = cos(self.roll) * right + sin(self.roll) * down, cos(self.roll) * down - sin(self.roll) * right
+        rolled = (
+            cos(self.roll) * right + sin(self.roll) * down,
+            cos(self.roll) * down - sin(self.roll) * right,
+        )
         return np.stack([*rolled, forward])
 
     @cached_property
@@ -89,7 +94,7 @@ class Camera:
 
 
 def cut_near(polygon: np.ndarray) -> np.ndarray:
-    """The part of a convex polygon (K, 3), camera coordinates, that is beyond the near plane; may be empty."""
+    """The part of a convex polygon (K, 3), camera coordinates, beyond the near plane; may be empty."""
     depth = polygon[:, 2] - NEAR
     after = np.roll(polygon, -1, axis=0)
     depth_after = np.roll(depth, -1)

@@ -1,7 +1,7 @@
 """Which solid hides which: lines on the ground that separate convex footprints.
 
-A vertical plane between two solids is crossed once by every line of sight, so the solid on the camera's side is
-the nearer one. Seen from one point, disjoint convex footprints can always be sorted in this way.
+A line of sight crosses a vertical plane between two solids once, so the solid on the camera's side is the
+nearer one. Seen from one point, disjoint convex footprints can always be sorted in this way.
 """
 
 import numpy as np
@@ -42,11 +42,13 @@ def sort_footprints(corners: np.ndarray, eye: np.ndarray, spans: np.ndarray) -> 
     return far_to_near(nearer & shared, distance)
 
 
-def rectangle(x: float, y: float, yaw: float, length: float, width: float) -> np.ndarray:
-    """Corners (4, 2) of a rectangle around (x, y), counter-clockwise, its length along `yaw`."""
-    along = np.array([np.cos(yaw), np.sin(yaw)]) * length / 2
-    across = np.array([-np.sin(yaw), np.cos(yaw)]) * width / 2
-    return np.array([x, y]) + np.stack([along - across, along + across, across - along, -along - across])
+def rectangles(poses: np.ndarray, lengths: np.ndarray | float, widths: np.ndarray | float) -> np.ndarray:
+    """Corners (N, 4, 2), counter-clockwise, of rectangles at poses (N, 3) x, y, heading; length along it."""
+    sin, cos = np.sin(poses[:, 2]), np.cos(poses[:, 2])
+    along = np.stack([cos, sin], -1) * np.reshape(lengths, (-1, 1)) / 2
+    across = np.stack([-sin, cos], -1) * np.reshape(widths, (-1, 1)) / 2
+    corners = np.stack([-along - across, along - across, along + across, across - along], 1)
+    return poses[:, None, :2] + corners
 
 
 def overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:

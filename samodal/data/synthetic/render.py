@@ -12,7 +12,7 @@ from pycocotools import mask as coco
 from samodal.data.clip import Instance
 from samodal.data.synthetic.backdrop import finish_frame, paint_backdrop
 from samodal.data.synthetic.camera import NEAR, Camera, cut_near
-from samodal.data.synthetic.order import rectangle, sort_footprints
+from samodal.data.synthetic.order import rectangles, sort_footprints
 from samodal.data.synthetic.scenery import Crown, Tree
 from samodal.data.synthetic.solids import Shape, Texture
 from samodal.data.synthetic.traffic import Solid
@@ -22,6 +22,8 @@ from samodal.masks import Rle
 
 VIEW = 140.0
 """Metres beyond which nothing is drawn."""
+SPECK = 45.0
+"""Times its height: the distance beyond which a thing is not drawn."""
 SHIFT = 4
 """Bits behind the point in polygon corners."""
 FAR_OUT = 30000.0
@@ -53,11 +55,12 @@ def render_frame(world: World, frame: int, size: tuple[int, int]) -> tuple[np.nd
     """Draw frame number `frame` at size (H, W): uint8 (H, W, 3) RGB and the instances in it, near to far."""
     camera = world.camera(frame, size)
     placed = _in_view(world, camera, frame)
-    canvas = _Canvas(paint_backdrop(world, camera, [(s.model, pose) for s, pose in placed]), np.zeros(size[::-1], np.uint8))
-    corners = np.array([rectangle(*pose, s.model.length, s.model.width) for s, pose in placed]).reshape(-1, 4, 2)
-    spans = np.array([_columns(camera, s, pose) for s, pose in placed]).reshape(-1, 2)
+    canvas = _Canvas(
+        paint_backdrop(world, camera, [(s.model, pose) for s, pose in placed]), np.zeros(size[::-1], np.uint8)
+    )
+    order = _far_to_near(camera, placed)
     drawn: list[tuple[int, float, np.ndarray, tuple[int, int]]] = []
-    for index in sort_footprints(corners, camera.position[:2], spans):
+    for index in order:
         solid, pose = placed[index]
         shape = solid.model.shapes[solid.phases[min(frame, len(solid.phases) - 1)]]
         distance = float(np.linalg.norm(pose[:2] - camera.position[:2]))
@@ -80,25 +83,35 @@ def _in_view(world: World, camera: Camera, frame: int) -> list[tuple[Solid, np.n
     side = offset @ [-np.sin(camera.yaw), np.cos(camera.yaw)]
     half = camera.fov / 2 + 0.03
     inside = np.abs(side) * np.cos(half) - depth * np.sin(half) < radius
-    chosen = np.flatnonzero((depth > -radius) & (depth - radius < VIEW) & inside)
+    far = np.minimum(VIEW, SPECK * np.array([solid.model.height for solid in world.solids]))
+    chosen = np.flatnonzero((depth > -radius) & (depth - radius < far) & inside)
     return [(world.solids[i], poses[i]) for i in chosen]
 
 
 def _reach(solid: Solid) -> float:
     crown = solid.model.crown if isinstance(solid.model, Tree) else None
-    return max(float(np.hypot(solid.model.length, solid.model.width)) / 2 + 0.3, crown.width / 2 if crown else 0.0)
+    return max(
+        float(np.hypot(solid.model.length, solid.model.width)) / 2 + 0.3, crown.width / 2 if crown else 0.0
+    )
 
 
-def _columns(camera: Camera, solid: Solid, pose: np.ndarray) -> tuple[float, float]:
-    """First and last image column that a solid can touch, with some room."""
-    reach = _reach(solid)
-    width = max(solid.model.width, 2 * reach if isinstance(solid.model, Tree) else 1.0)
-    corners = rectangle(*pose, max(solid.model.length, width) + 1.0, width + 1.0)
-    points = camera.to_camera(np.column_stack([corners, np.full(4, camera.position[2])]))
-    if points[:, 2].min() < 0.3:
-        return -1e9, 1e9
-    columns = camera.to_image(points)[:, 0]
-    return float(columns.min()), float(columns.max())
+def _far_to_near(camera: Camera, placed: list[tuple[Solid, np.ndarray]]) -> list[int]:
+    """Numbers of solids in the order of painting."""
+    if not placed:
+        return []
+    poses = np.array([pose for _, pose in placed])
+    sizes = np.array([(solid.model.length, solid.model.width) for solid, _ in placed])
+    # Image columns that each can touch, with some room (half a metre for what sticks out of the footprint).
+    crowns = np.array([2 * _reach(solid) if isinstance(solid.model, Tree) else 0.0 for solid, _ in placed])
+    wide = rectangles(poses, np.maximum(sizes[:, 0], crowns) + 1, np.maximum(sizes[:, 1], crowns) + 1)
+    level = np.full((wide.shape[0] * 4, 1), camera.position[2])
+    points = camera.to_camera(np.column_stack([wide.reshape(-1, 2), level])).reshape(-1, 4, 3)
+    ahead = points[..., 2].min(1) > NEAR
+    points[~ahead] = [0, 0, 1]
+    columns = camera.to_image(points)[..., 0]
+    first, last = np.where(ahead, columns.min(1), -np.inf), np.where(ahead, columns.max(1), np.inf)
+    corners = rectangles(poses, sizes[:, 0], sizes[:, 1])
+    return sort_footprints(corners, camera.position[:2], np.column_stack([first, last]))
 
 
 def _paint_solid(
@@ -112,16 +125,22 @@ def _paint_solid(
     points = shape.vertices @ (camera.rotation @ turn).T + camera.rotation @ offset
     height, width = canvas.frame.shape[:2]
     whole = points[:, 2].min() > NEAR
-    polygons: np.ndarray | dict[int, np.ndarray] = _fixed(camera.to_image(points)[shape.faces]) if whole else {}
+    polygons: np.ndarray | dict[int, np.ndarray] = (
+        _fixed(camera.to_image(points)[shape.faces]) if whole else {}
+    )
     if isinstance(polygons, dict):
-        for face in np.flatnonzero(facing):
+        for face in np.flatnonzero(facing).tolist():
             corners = cut_near(_without_repeats(points[shape.faces[face]]))
             if len(corners) >= 3:
                 polygons[face] = _fixed(camera.to_image(corners))
         facing = np.isin(np.arange(len(facing)), list(polygons))
     if not facing.any():
         return [(np.zeros((0, 0), np.uint8), (0, 0))] * slots
-    every = np.concatenate(list(polygons.values())) if isinstance(polygons, dict) else polygons[facing].reshape(-1, 2)
+    every = (
+        np.concatenate(list(polygons.values()))
+        if isinstance(polygons, dict)
+        else polygons[facing].reshape(-1, 2)
+    )
     x0, y0 = np.maximum((every.min(0) >> SHIFT) - 1, 0)
     x1, y1 = np.minimum((every.max(0) >> SHIFT) + 3, (width, height))
     if x0 >= x1 or y0 >= y1:
@@ -199,10 +218,10 @@ def _light_of_face(
 
 
 def _paint_texture(
-    frame: np.ndarray, polygon: np.ndarray, texture: Texture, camera: Camera, turn: np.ndarray, offset: np.ndarray,
-    corner: tuple[int, int], gain: np.ndarray, veil: np.ndarray,
+    frame: np.ndarray, polygon: np.ndarray, texture: Texture, camera: Camera, turn: np.ndarray,
+    offset: np.ndarray, corner: tuple[int, int], gain: np.ndarray, veil: np.ndarray,
 ) -> None:  # fmt: skip
-    """Draw the picture of a face into its polygon (`corner`: where the view of the frame lies in the image)."""
+    """Draw the picture of a face into its polygon (`corner`: where this piece of the frame lies in it)."""
     low = np.maximum((polygon.min(0) >> SHIFT) - 1, 0)
     high = np.minimum((polygon.max(0) >> SHIFT) + 3, frame.shape[1::-1])
     (x0, y0), (x1, y1) = low.tolist(), high.tolist()
@@ -211,14 +230,20 @@ def _paint_texture(
     to_camera = camera.rotation @ (turn @ texture.frame)
     to_camera[:, 2] += camera.rotation @ offset
     across = np.ptp(polygon, axis=0) / (1 << SHIFT)
-    shrink = max(texture.levels[0].shape[1] / max(across[0], 1), texture.levels[0].shape[0] / max(across[1], 1))
+    shrink = max(
+        texture.levels[0].shape[1] / max(across[0], 1), texture.levels[0].shape[0] / max(across[1], 1)
+    )
     level = int(np.clip(np.log2(max(shrink, 1)) + 0.3, 0, len(texture.levels) - 1))
     shift = np.array([[1.0, 0, -corner[0] - x0], [0, 1, -corner[1] - y0], [0, 0, 1]])
     matrix = shift @ camera.intrinsics @ to_camera @ np.diag([2.0**level, 2.0**level, 1])
     if abs(np.linalg.det(matrix)) < 1e-9:
         return
     picture = cv2.warpPerspective(
-        texture.levels[level], matrix, (x1 - x0, y1 - y0), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        texture.levels[level],
+        matrix,
+        (x1 - x0, y1 - y0),
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
     )
     picture = cv2.transform(picture, np.column_stack([np.diag(gain), veil]))
     mask = np.zeros(picture.shape[:2], np.uint8)
@@ -257,7 +282,7 @@ def _paint_crown(canvas: _Canvas, camera: Camera, weather: Weather, crown: Crown
 def _truth(
     world: World, ids: np.ndarray, drawn: list[tuple[int, float, np.ndarray, tuple[int, int]]], number: int
 ) -> Seen | None:
-    """Masks and occluder of the instance that was drawn as `number`; None when no pixel of it is in the image."""
+    """Masks and occluder of the instance drawn as `number`; None when no pixel of it is in the image."""
     track_id, distance, amodal, (x, y) = drawn[number - 1]
     if not amodal.any():
         return None

@@ -82,11 +82,13 @@ def draw_road(rng: Rng, path: Path) -> Road:
 
 
 def winding(rng: Rng, start: float, end: float, bend: float) -> Path:
-    """A gently curved line through the origin, heading along x there; `bend` radians at most from straight."""
+    """A gently curved line through the origin, along x there; `bend` (radians) is its swing to each side."""
     s = np.arange(start, end, 1.0)
     period, phase = rng.uniform(90, 220), rng.uniform(0, 2 * np.pi)
     heading = bend * (np.sin(2 * np.pi * s / period + phase) - np.sin(phase))
-    points = np.concatenate([[[0, 0]], np.cumsum(np.column_stack([np.cos(heading), np.sin(heading)])[:-1], axis=0)])
+    points = np.concatenate(
+        [[[0, 0]], np.cumsum(np.column_stack([np.cos(heading), np.sin(heading)])[:-1], axis=0)]
+    )
     return Path.through(points - points[np.searchsorted(s, 0)], start)
 
 
@@ -97,11 +99,16 @@ def straight(x: float, y: float, heading: float, start: float, end: float) -> Pa
 
 
 def turning(entry: np.ndarray, exit_: np.ndarray, before: float, after: float) -> Path:
-    """A path along one pose (x, y, heading), through a smooth bend and along another; s is 0 at the first pose."""
+    """A path along one pose (x, y, heading), around a smooth bend, along another; s is 0 at the first."""
     a, b = entry[:2], exit_[:2]
     out, into = np.array([np.cos(entry[2]), np.sin(entry[2])]), np.array([np.cos(exit_[2]), np.sin(exit_[2])])
     reach = 0.62 * np.linalg.norm(b - a) * 0.9
     t = np.linspace(0, 1, 40)[:, None]
-    bend = (1 - t) ** 3 * a + 3 * (1 - t) ** 2 * t * (a + reach * out * 0.62) + 3 * (1 - t) * t**2 * (b - reach * into * 0.62) + t**3 * b
+    bend = (
+        (1 - t) ** 3 * a
+        + 3 * (1 - t) ** 2 * t * (a + reach * out * 0.62)
+        + 3 * (1 - t) * t**2 * (b - reach * into * 0.62)
+        + t**3 * b
+    )
     points = np.concatenate([[a - before * out], bend, [b + after * into]])
     return Path.through(points, -before)

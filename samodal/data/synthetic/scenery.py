@@ -96,7 +96,7 @@ def hedge(rng: Rng, style: Style, length: float) -> Model:
 
 
 def pole(rng: Rng, night: bool) -> Model:
-    """A lamp, a road sign, a traffic light or a bollard; it stands to the right and leans over to its left."""
+    """A lamp, a road sign, a traffic light or a bollard, for the right side of a road."""
     kind = str(rng.choice(["lamp", "sign", "light", "bollard"], p=[0.3, 0.4, 0.18, 0.12]))
     sculptor = Sculptor()
     metal = GREY * rng.uniform(0.5, 1.3)
@@ -106,9 +106,15 @@ def pole(rng: Rng, night: bool) -> Model:
     if kind == "lamp":
         sculptor.limb(np.array([0, 0, height]), np.array([0, 1.8, height + 0.25]), (0.05, 0.04), metal, 5)
         head = sculptor.box((-0.15, 0.15), (1.5, 2.2), (height + 0.15, height + 0.3), metal)
-        sculptor.decal(head.rear, [(0, 0), (1, 0), (1, 0.8), (0, 0.8)], np.array([255.0, 225, 160]), float(night))
+        sculptor.decal(
+            head.rear, [(0, 0), (1, 0), (1, 0.8), (0, 0.8)], np.array([255.0, 225, 160]), float(night)
+        )
     elif kind == "sign":
-        angle = (np.arange(10) + 0.5) * (2 * np.pi / 10) if rng.random() < 0.6 else np.pi / 4 + np.arange(4) * (np.pi / 2)
+        angle = (
+            (np.arange(10) + 0.5) * (2 * np.pi / 10)
+            if rng.random() < 0.6
+            else np.pi / 4 + np.arange(4) * (np.pi / 2)
+        )
         ring = np.column_stack([0.36 * np.cos(angle), height - 0.3 + 0.36 * np.sin(angle)])
         ends = [np.column_stack([np.full(len(angle), x), ring]) for x in (-0.06, -0.04)]
         colours = [[200, 30, 30], [30, 70, 170], [235, 200, 40], [230, 230, 230]]
@@ -116,17 +122,20 @@ def pole(rng: Rng, night: bool) -> Model:
         sculptor.inset(face, 1.0, np.array(colours[rng.integers(4)], float))
         sculptor.inset(face, rng.uniform(0.4, 0.75), np.array(colours[rng.integers(4)], float))
     elif kind == "light":
-        box = sculptor.box((-0.32, -0.08), (-0.16, 0.16), (height - 0.9, height + 0.05), np.array([28.0, 28, 30]))
+        box = sculptor.box(
+            (-0.32, -0.08), (-0.16, 0.16), (height - 0.9, height + 0.05), np.array([28.0, 28, 30])
+        )
         on = rng.integers(2)
         for k, colour in enumerate(([60, 220, 110], [250, 40, 30])):
             v = 0.06 + 0.6 * k
-            sculptor.decal(box.rear, [(0.2, v), (0.8, v), (0.8, v + 0.26), (0.2, v + 0.26)],
-                           np.array(colour, float) * (1.0 if k == on else 0.25), 1.0 if k == on else 0.0)  # fmt: skip
+            lamp = [(0.2, v), (0.8, v), (0.8, v + 0.26), (0.2, v + 0.26)]
+            shine = float(k == on)
+            sculptor.decal(box.rear, lamp, np.array(colour, float) * (0.25 + 0.75 * shine), shine)
     return Model([sculptor.finish()], (), 2 * thick, 2 * thick, float(height))
 
 
 def kiosk(rng: Rng, style: Style) -> Model:
-    """A kiosk, a billboard, an advertising pillar, a container or a bus shelter: hides people who walk behind it."""
+    """A kiosk, a billboard, an advertising pillar or a container: hides people who walk behind it."""
     kind = str(rng.choice(["kiosk", "billboard", "pillar", "container"], p=[0.3, 0.35, 0.2, 0.15]))
     length, width, height = {
         "kiosk": (rng.uniform(1.8, 3.5), 1.5, 2.6),
@@ -163,7 +172,9 @@ class Ground:
     colour: np.ndarray
 
 
-def draw_ground(rng: Rng, style: Style, roads: list[Road], low: np.ndarray, high: np.ndarray, wet: bool) -> Ground:
+def draw_ground(
+    rng: Rng, style: Style, roads: list[Road], low: np.ndarray, high: np.ndarray, wet: bool
+) -> Ground:
     """Land, pavements, asphalt, kerbs and lane marks of crossing roads between two corners (2,) in metres."""
     extent = high - low
     scale = float(min(12.0, np.sqrt(5.5e6 / (extent[0] * extent[1]))))
@@ -189,15 +200,16 @@ def draw_ground(rng: Rng, style: Style, roads: list[Road], low: np.ndarray, high
         strip(road, -road.kerb, road.kerb, road.path.s, asphalt)
     for road in roads:
         _marks(rng, road, strip, asphalt)
-    grain = textures.noise(rng, (height // 2 + 1, width // 2 + 1), 24 * scale / 2, 5) * 9
-    grain = cv2.resize(grain, (width, height)) + cv2.resize(
-        rng.normal(0, 7, (512, 512)).astype(np.float32), (512, 512)
-    )[np.arange(height)[:, None] % 512, np.arange(width) % 512]
-    image = cv2.add(image, cv2.merge([grain] * 3), dtype=cv2.CV_8U)
+    coarse = textures.noise(rng, (height // 2 + 1, width // 2 + 1), 12 * scale, 5) * 9
+    fine = np.tile(rng.normal(0, 7, (512, 512)).astype(np.float32), (-(-height // 512), -(-width // 512)))
+    grain = cv2.resize(coarse, (width, height)) + fine[:height, :width]
+    cv2.add(image, cv2.merge([grain] * 3), dst=image, dtype=cv2.CV_8U)
     levels = [image]
     while len(levels) < 5:
         levels.append(cv2.pyrDown(levels[-1]))
-    to_world = np.array([[1 / scale, 0, low[0] + 0.5 / scale], [0, 1 / scale, low[1] + 0.5 / scale], [0, 0, 1]])
+    to_world = np.array(
+        [[1 / scale, 0, low[0] + 0.5 / scale], [0, 1 / scale, low[1] + 0.5 / scale], [0, 0, 1]]
+    )
     return Ground(levels, to_world, image[::8, ::8].reshape(-1, 3).mean(0))
 
 
@@ -208,7 +220,13 @@ def _marks(rng: Rng, road: Road, strip, asphalt: np.ndarray) -> None:  # type: i
     for _ in range(int((s1 - s0) / 9)):
         at, d = rng.uniform(s0, s1), rng.uniform(-road.kerb, road.kerb - 1)
         length, across = rng.uniform(0.6, 8), rng.uniform(0.5, 2.5)
-        strip(road, d, min(d + across, road.kerb), np.array([at, at + length]), asphalt * rng.uniform(0.78, 1.15))
+        strip(
+            road,
+            d,
+            min(d + across, road.kerb),
+            np.array([at, at + length]),
+            asphalt * rng.uniform(0.78, 1.15),
+        )
     dash, pause = rng.uniform(2, 4), rng.uniform(3, 6)
     for s in np.arange(s0, s1, dash + pause):
         if road.free(s, 2) and road.free(s + dash, 2):

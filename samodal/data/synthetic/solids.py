@@ -73,7 +73,7 @@ class Shape:
     orders: dict[bytes, np.ndarray] = field(default_factory=dict)
 
     def order(self, eye: np.ndarray) -> np.ndarray:
-        """Face numbers (F,) in the order of drawing, far parts first, for an eye (3,) in the solid's coordinates."""
+        """Face numbers (F,) in the order of drawing for an eye (3,) in the solid's coordinates."""
         above = eye[self.separators[:, 2].astype(int)] > self.separators[:, 3]
         key = above.tobytes()
         if key not in self.orders:
@@ -182,7 +182,12 @@ class Sculptor:
         return self.prism(rings[0], rings[1], colour, bounds)
 
     def limb(
-        self, start: np.ndarray, end: np.ndarray, radii: tuple[float, float], colour: Colour, sides: int = 6,
+        self,
+        start: np.ndarray,
+        end: np.ndarray,
+        radii: tuple[float, float],
+        colour: Colour,
+        sides: int = 6,
         bounds: np.ndarray | None = None,
     ) -> None:
         """Round part from point to point."""
@@ -220,8 +225,8 @@ class Sculptor:
         self._count += len(points)
         self._add(list(range(start, start + len(points))), colour, glow, decal=True)
 
-    def texture(self, face: int, image: np.ndarray, flip: bool = False) -> None:
-        """Put an image on a face of the part added last: a quad from corner to corner, else its box in x and z."""
+    def texture(self, face: int, image: np.ndarray) -> None:
+        """Put an image on a quad, or on the box in x and z of another face, of the part added last."""
         vertices = self._vertices[-1]
         first = self._count - len(vertices)
         ring = vertices[[c - first for c in self._faces[face]]]
@@ -233,8 +238,6 @@ class Sculptor:
             x0, y, z0 = ring.min(0)
             x1, _, z1 = ring.max(0)
             corner, across, down = np.array([x0, y, z1]), np.array([x1 - x0, 0, 0]), np.array([0, 0, z0 - z1])
-        if flip:
-            corner, across = corner + across, -across
         frame = np.column_stack([across / width, down / height, corner])
         levels = [np.ascontiguousarray(image)]
         while min(levels[-1].shape[:2]) >= 8 and len(levels) < 5:
@@ -268,7 +271,9 @@ def _outwards(vertices: np.ndarray, faces: np.ndarray, parts: list[list[int]]) -
     """Unit normals (F, 3) that point away from the middle of each face's part."""
     rings = vertices[faces]
     u, v = rings, rings[:, [*range(1, rings.shape[1]), 0]]
-    normals = np.stack([(u[..., i] * v[..., j] - u[..., j] * v[..., i]).sum(1) for i, j in ((1, 2), (2, 0), (0, 1))], 1)
+    normals = np.stack(
+        [(u[..., i] * v[..., j] - u[..., j] * v[..., i]).sum(1) for i, j in ((1, 2), (2, 0), (0, 1))], 1
+    )
     normals /= np.maximum(np.sqrt((normals**2).sum(1, keepdims=True)), 1e-12)
     middles = np.empty((len(faces), 3))
     for part in parts:

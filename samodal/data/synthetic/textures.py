@@ -7,13 +7,15 @@ Rng = np.random.Generator
 
 
 def noise(rng: Rng, size: tuple[int, int], cell: float, octaves: int = 3) -> np.ndarray:
-    """Smooth noise (H, W) float32 around 0, about -1 to 1; `cell` is the size of the largest blobs in pixels."""
+    """Smooth noise (H, W) float32, about -1 to 1; `cell` is the size of the largest blobs in pixels."""
     total = np.zeros(size, np.float32)
     for octave in range(octaves):
         step = max(cell / 2**octave, 1.0)
         shape = (int(size[0] / step) + 3, int(size[1] / step) + 3)
         grid = rng.uniform(-1, 1, shape).astype(np.float32)
-        fine = cv2.resize(grid, (int(shape[1] * step) + 1, int(shape[0] * step) + 1), interpolation=cv2.INTER_LINEAR)
+        fine = cv2.resize(
+            grid, (int(shape[1] * step) + 1, int(shape[0] * step) + 1), interpolation=cv2.INTER_LINEAR
+        )
         total += fine[: size[0], : size[1]] / 1.6**octave
     return total
 
@@ -48,7 +50,7 @@ def facade(rng: Rng, wall: np.ndarray, kind: str, night: bool, scale: int = 10) 
     storey = scale * rng.uniform(2.8, 3.6)
     bay = scale * rng.uniform(1.8, 4.2)
     opening = np.array([rng.uniform(0.35, 0.9) * bay, rng.uniform(0.4, 0.75) * storey])
-    glass = rng.uniform([30, 40, 50], [90, 110, 130])
+    glass = pane_colour(rng)
     frame = np.clip(wall * rng.uniform(0.5, 1.5), 0, 255)
     for floor in range(1, int(height / storey) + 1):
         y1 = int(height - floor * storey - (storey - opening[1]) / 2)
@@ -67,6 +69,11 @@ def facade(rng: Rng, wall: np.ndarray, kind: str, night: bool, scale: int = 10) 
     return cv2.GaussianBlur(image, (3, 3), 0)
 
 
+def pane_colour(rng: Rng) -> np.ndarray:
+    """Glass by day: dark, greyish blue or green."""
+    return rng.uniform(35, 105) * rng.uniform([0.75, 0.95, 0.95], [0.95, 1.1, 1.25])
+
+
 def _ground_floor(image: np.ndarray, rng: Rng, night: bool, scale: int) -> None:
     """Doors, shop windows and awnings along the bottom."""
     height, width = image.shape[:2]
@@ -79,11 +86,19 @@ def _ground_floor(image: np.ndarray, rng: Rng, night: bool, scale: int) -> None:
         if kind == "shop":
             cv2.rectangle(image, (x0, height - int(2.4 * scale)), (x1, height - 4), dark.tolist(), -1)
             awning = rng.uniform(30, 230, 3)
-            cv2.rectangle(image, (x0 - 3, height - int(3 * scale)), (x1 + 3, height - int(2.4 * scale)), awning.tolist(), -1)
+            cv2.rectangle(
+                image,
+                (x0 - 3, height - int(3 * scale)),
+                (x1 + 3, height - int(2.4 * scale)),
+                awning.tolist(),
+                -1,
+            )
             for _ in range(4):
                 at = int(rng.uniform(x0, x1))
                 ware = rng.uniform(40, 240, 3).tolist()
-                cv2.rectangle(image, (at, height - int(rng.uniform(0.8, 1.6) * scale)), (at + 5, height - 6), ware, -1)
+                cv2.rectangle(
+                    image, (at, height - int(rng.uniform(0.8, 1.6) * scale)), (at + 5, height - 6), ware, -1
+                )
         elif kind == "door":
             middle = (x0 + x1) // 2
             corners = (middle - scale // 2, height - int(2.2 * scale)), (middle + scale // 2, height - 1)
@@ -113,7 +128,9 @@ def livery(rng: Rng, base: np.ndarray, size: tuple[int, int], wild: bool = False
         elif kind == 3:
             letters = "".join(rng.choice(list("ABEFKLMNORSTUVXZ"), rng.integers(2, 8)))
             place = (int(x * 0.6), int(0.3 * height + 0.5 * y))
-            cv2.putText(image, letters, place, cv2.FONT_HERSHEY_DUPLEX, height / rng.uniform(50, 110), colour, 2)
+            cv2.putText(
+                image, letters, place, cv2.FONT_HERSHEY_DUPLEX, height / rng.uniform(50, 110), colour, 2
+            )
         else:
             for k in range(0, width, max(6, int(rng.uniform(0.05, 0.2) * width))):
                 cv2.line(image, (k, 0), (k, height), colour, 1)
@@ -126,20 +143,27 @@ def bus_side(rng: Rng, base: np.ndarray, size: tuple[int, int], wild: bool = Fal
     height, width = size
     image = livery(rng, base, size, wild)
     top, bottom = int(0.16 * height), int(rng.uniform(0.48, 0.6) * height)
-    glass = rng.uniform([20, 30, 35], [70, 85, 95])
+    glass = pane_colour(rng) * 0.75
     cv2.rectangle(image, (int(0.02 * width), top), (int(0.98 * width), bottom), glass.tolist(), -1)
     step = width / rng.integers(6, 10)
     for k in range(1, int(width / step) + 1):
         cv2.line(image, (int(k * step), top), (int(k * step), bottom), (glass * 0.5).tolist(), 2)
-        shine = [[k * step - 0.6 * step, bottom], [k * step - 0.4 * step, bottom], [k * step - 0.2 * step, top], [k * step - 0.4 * step, top]]
+        shine = [
+            [k * step - 0.6 * step, bottom],
+            [k * step - 0.4 * step, bottom],
+            [k * step - 0.2 * step, top],
+            [k * step - 0.4 * step, top],
+        ]
         cv2.fillConvexPoly(image, np.array(shine, np.int32), np.clip(glass * 1.5 + 15, 0, 255).tolist())
     for at in rng.uniform(0.1, 0.85, rng.integers(0, 3)):
-        cv2.rectangle(image, (int(at * width), top), (int((at + 0.1) * width), height - 2), (glass * 0.8).tolist(), -1)
+        cv2.rectangle(
+            image, (int(at * width), top), (int((at + 0.1) * width), height - 2), (glass * 0.8).tolist(), -1
+        )
     return image
 
 
 def car_side(paint: np.ndarray, seams: list[float], size: tuple[int, int] = (40, 160)) -> np.ndarray:
-    """Side of a car's body: shaded from top to bottom, door seams at fractions of its length, handles, sill."""
+    """Side of a car's body, shaded from top to bottom, with door seams at fractions of its length."""
     height, width = size
     shade = np.interp(np.linspace(0, 1, height), [0, 0.25, 0.4, 0.8, 1], [1.12, 1.05, 0.95, 0.8, 0.55])
     image = np.clip(shade[:, None, None] * np.asarray(paint), 0, 255).repeat(width, 1).astype(np.uint8)
@@ -147,11 +171,19 @@ def car_side(paint: np.ndarray, seams: list[float], size: tuple[int, int] = (40,
     for k, at in enumerate(seams):
         cv2.line(image, (int(at * width), 1), (int(at * width), int(0.8 * height)), dark, 1)
         if k:
-            cv2.rectangle(image, (int(at * width) - 9, int(0.25 * height)), (int(at * width) - 3, int(0.3 * height)), dark, -1)
+            cv2.rectangle(
+                image,
+                (int(at * width) - 9, int(0.25 * height)),
+                (int(at * width) - 3, int(0.3 * height)),
+                dark,
+                -1,
+            )
     return image
 
 
-def foliage(rng: Rng, colour: np.ndarray, size: int = 192, dense: float = 0.35) -> tuple[np.ndarray, np.ndarray]:
+def foliage(
+    rng: Rng, colour: np.ndarray, size: int = 192, dense: float = 0.35
+) -> tuple[np.ndarray, np.ndarray]:
     """A tree's crown: RGB image and 0/255 outline, irregular, with a few small holes."""
     y, x = np.mgrid[0:size, 0:size].astype(np.float32) / (size / 2) - 1
     lumps = noise(rng, (size, size), size / 3, 4)
@@ -171,7 +203,9 @@ def leaves(rng: Rng, colour: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return tinted(colour, 22 * noise(rng, size, 6, 2) + np.linspace(15, -25, size[0])[:, None])
 
 
-def sky(rng: Rng, top: np.ndarray, low: np.ndarray, clouds: float, skyline: np.ndarray, per_degree: int = 4) -> np.ndarray:
+def sky(
+    rng: Rng, top: np.ndarray, low: np.ndarray, clouds: float, skyline: np.ndarray, per_degree: int = 4
+) -> np.ndarray:
     """All round, -6 to 50 degrees of elevation (bottom to top), with clouds and a far skyline."""
     height, width = 56 * per_degree, 360 * per_degree
     up = np.linspace(1, -6 / 50, height)[:, None]

@@ -1,11 +1,11 @@
-"""Who drives and walks where: drivers follow the one in front, walkers keep their pace, nobody runs into anybody."""
+"""Who drives and walks where: drivers keep behind each other, walkers their pace, and nobody collides."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from samodal.data.synthetic.order import overlap, rectangle
+from samodal.data.synthetic.order import overlap, rectangles
 from samodal.data.synthetic.people import PHASES
 from samodal.data.synthetic.roads import Path, Road
 from samodal.data.synthetic.textures import Rng
@@ -33,8 +33,7 @@ class Solid:
 
     def corners(self) -> np.ndarray:
         """(T, 4, 2) or (1, 4, 2) corners of the footprint."""
-        size = self.model.length, self.model.width
-        return np.stack([rectangle(x, y, yaw, *size) for x, y, yaw in self.poses])
+        return rectangles(self.poses, self.model.length, self.model.width)
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +46,9 @@ class Lane:
 
     def pose(self, progress: np.ndarray | float, shift: np.ndarray | float = 0.0) -> np.ndarray:
         """(..., 3) x, y, heading after `progress` metres, `shift` metres to the driver's left."""
-        pose = self.path.at(self.direction * np.asarray(progress), self.d + self.direction * np.asarray(shift))
+        pose = self.path.at(
+            self.direction * np.asarray(progress), self.d + self.direction * np.asarray(shift)
+        )
         pose[..., 2] += np.pi * (self.direction < 0)
         return pose
 
@@ -128,7 +129,11 @@ def queue(
         speed = wish * rng.uniform(0.85, 1.15)
         room = stop - at
         start = speed if room < 0 else min(speed, np.sqrt(max(room - 6, 0) * 2 * 2.0))
-        brake = (rng.uniform(0, 3), rng.uniform(3, 6)) if rng.random() < 0.07 and np.isinf(stop) else (np.inf, np.inf)
+        brake = (
+            (rng.uniform(0, 3), rng.uniform(3, 6))
+            if rng.random() < 0.07 and np.isinf(stop)
+            else (np.inf, np.inf)
+        )
         drivers.append(Driver(model, lane, at, start, speed, stop if room > 0 else np.inf, brake))
         gap = rng.exponential(spacing) if not (0 < room < 40) else rng.uniform(0, 3)
         at += model.length / 2 + 2.5 + gap
@@ -156,7 +161,9 @@ def walk(
     return Solid(model, poses, gait(model, abs(pace) * time + rng.uniform(0, 1)))
 
 
-def cross(rng: Rng, model: Model, road: Road, frames: int, step: float, s: float, d: float, pace: float) -> Solid:
+def cross(
+    rng: Rng, model: Model, road: Road, frames: int, step: float, s: float, d: float, pace: float
+) -> Solid:
     """Somebody who crosses a road at s, starting at d, to the left with a positive pace."""
     time = np.arange(frames) * step
     poses = road.path.at(np.full(frames, s), d + pace * time)
@@ -165,7 +172,7 @@ def cross(rng: Rng, model: Model, road: Road, frames: int, step: float, s: float
 
 
 def drop_collisions(solids: list[Solid], frames: int, keep: int = 1) -> list[Solid]:
-    """Leave out whoever would run into somebody that stands before it in the list; the first `keep` always stay."""
+    """Leave out whoever would collide with one before it in the list; the first `keep` always stay."""
     corners = [np.broadcast_to(solid.corners(), (frames, 4, 2)) for solid in solids]
     centres = np.stack([c.mean(1) for c in corners])
     reach = np.array([np.hypot(s.model.length, s.model.width) / 2 for s in solids])

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +32,7 @@ class Phases(Sequence[Shape]):
     def __len__(self) -> int:
         return self._count
 
-    def __getitem__(self, index):  # type: ignore[no-untyped-def]
+    def __getitem__(self, index: Any) -> Any:
         return self._build(int(index))
 
 
@@ -53,7 +55,9 @@ class Model:
     stride: float = 1.0
 
 
-def wheel(sculptor: Sculptor, x: float, y: float, radius: float, outwards: float, hidden: bool = True) -> None:
+def wheel(
+    sculptor: Sculptor, x: float, y: float, radius: float, outwards: float, hidden: bool = True
+) -> None:
     """A wheel whose outer face is at `y`; its inner part counts as below the body when parts are sorted."""
     angle = (np.arange(12) + 0.5) * (2 * np.pi / 12)
     profile = np.column_stack([x + radius * np.cos(angle), radius + radius * np.sin(angle)])
@@ -73,29 +77,52 @@ def _axles(sculptor: Sculptor, xs: list[float], width: float, radius: float) -> 
             wheel(sculptor, x, side * width / 2, radius, side)
 
 
-def _lights(sculptor: Sculptor, front: int, rear: int, night: bool, heights: tuple[float, float] = (0.45, 0.85)) -> None:
-    """Lamps and number plates on the front and rear quads of the part added last."""
+def _lights(
+    sculptor: Sculptor,
+    front: int,
+    rear: int,
+    night: bool,
+    heights: tuple[float, float] = (0.45, 0.85),
+    extruded: bool = False,
+) -> None:
+    """Lamps and number plates on the front and rear quads of the part added last.
+
+    On the quads of an extruded profile u goes along the profile (up in front, down at the rear).
+    """
     low, high = heights
+
+    def paint(
+        face: int, u0: float, u1: float, v0: float, v1: float, colour: Colour, glow: float = 0.0
+    ) -> None:
+        corners = [(u0, v0), (u1, v0), (u1, v1), (u0, v1)]
+        if extruded:
+            corners = [(v if face == front else 1 - v, u) for u, v in corners]
+        sculptor.decal(face, corners, colour, glow)
+
     for at in (0.04, 0.76):
-        lamp = [(at, low), (at + 0.2, low), (at + 0.2, high), (at, high)]
-        sculptor.decal(front, lamp, HEADLIGHT, 1.0 if night else 0.15)
-        sculptor.decal(rear, lamp, TAILLIGHT, 0.9 if night else 0.1)
+        paint(front, at, at + 0.2, low, high, HEADLIGHT, 1.0 if night else 0.15)
+        paint(rear, at, at + 0.2, low, high, TAILLIGHT, 0.9 if night else 0.1)
     for face in (front, rear):
-        sculptor.decal(face, [(0.38, 0.1), (0.62, 0.1), (0.62, 0.35), (0.38, 0.35)], np.array([225.0, 225, 215]))
-    sculptor.decal(front, [(0.28, 0.45), (0.72, 0.45), (0.72, 0.8), (0.28, 0.8)], np.array([25.0, 25, 28]))
+        paint(face, 0.38, 0.62, 0.1, 0.35, np.array([225.0, 225, 215]))
+    paint(front, 0.28, 0.72, low, 0.8, np.array([25.0, 25, 28]))
 
 
 def _window(sculptor: Sculptor, face: int, u0: float, u1: float, tint: Colour, low: float = 0.12) -> None:
     """A pane with a lighter streak of sky in it."""
     sculptor.decal(face, [(u0, low), (u1, low), (u1, 0.9), (u0, 0.9)], tint)
     width = u1 - u0
-    streak = [(u0 + 0.1 * width, low), (u0 + 0.4 * width, low), (u0 + 0.7 * width, 0.9), (u0 + 0.4 * width, 0.9)]
+    streak = [
+        (u0 + 0.1 * width, low),
+        (u0 + 0.4 * width, low),
+        (u0 + 0.7 * width, 0.9),
+        (u0 + 0.4 * width, 0.9),
+    ]
     sculptor.decal(face, streak, tint * 1.4 + 22)
 
 
 def car(rng: Rng, style: Style, night: bool) -> Model:
     """Hatchback, saloon, estate, sports car, off-roader or pick-up."""
-    # length, width, height, sill; cabin along the length: rear foot, rear top, front top, front foot (0 rear, 1 front)
+    # length, width, height, sill; rear foot, rear top, front top, front foot of the cabin (0 rear, 1 front)
     kinds = {
         "hatchback": (4.0, 1.75, 1.48, 0.24, (0.02, 0.10, 0.55, 0.74)),
         "saloon": (4.7, 1.82, 1.44, 0.22, (0.14, 0.28, 0.55, 0.72)),
@@ -133,8 +160,10 @@ def car(rng: Rng, style: Style, night: bool) -> Model:
     skin = textures.car_side(paint, seams)
     sculptor.texture(right, skin)
     sculptor.texture(left, skin)
-    _lights(sculptor, sides[2], sides[7], night)
-    sculptor.decal(sides[4], [(0.06, 0.05), (0.94, 0.05), (0.9, 0.9), (0.1, 0.9)], np.clip(paint * 1.1 + 6, 0, 255))
+    _lights(sculptor, sides[2], sides[7], night, extruded=True)
+    sculptor.decal(
+        sides[4], [(0.06, 0.05), (0.94, 0.05), (0.9, 0.9), (0.1, 0.9)], np.clip(paint * 1.1 + 6, 0, 255)
+    )
     foot = (-half + cabin[0] * length, -half + cabin[3] * length, -body + 0.03, body - 0.03)
     lean = body - rng.uniform(0.14, 0.24)
     top = (-half + cabin[1] * length, -half + cabin[2] * length, -lean, lean)
@@ -144,7 +173,7 @@ def car(rng: Rng, style: Style, night: bool) -> Model:
     _window(sculptor, faces.front, 0.06, 0.94, tint)
     _window(sculptor, faces.rear, 0.1, 0.9, tint * 0.8)
     cuts = [0.06, 0.5, 0.94] if kind in ("sports", "pick-up") else [0.06, 0.36, 0.66, 0.94]
-    for u0, u1 in zip(cuts[:-1], cuts[1:], strict=True):
+    for u0, u1 in pairwise(cuts):
         _window(sculptor, faces.right, u0 + 0.015, u1 - 0.015, tint)
         _window(sculptor, faces.left, 1 - u1 + 0.015, 1 - u0 - 0.015, tint)
     mirror_x = -half + cabin[3] * length - 0.25
@@ -170,14 +199,21 @@ def van(rng: Rng, style: Style, night: bool) -> Model:
     half, body = length / 2, width / 2 - 0.03
     nose, waist = half - rng.uniform(0.9, 1.3), 1.15
     profile = np.array(
-        [[-half + 0.03, 0.3], [half - 0.05, 0.3], [half, 0.55], [half - 0.02, 0.9], [nose + 0.3, waist], [-half, waist]]
+        [
+            [-half + 0.03, 0.3],
+            [half - 0.05, 0.3],
+            [half, 0.55],
+            [half - 0.02, 0.9],
+            [nose + 0.3, waist],
+            [-half, waist],
+        ]
     )
     bounds = np.array([[-half, -body, 0.12], [half, body, waist]])
     side = textures.livery(rng, paint, (96, 256), style.hard)
     right, left, sides = sculptor.extrude(profile, (-body, body), paint, bounds)
     sculptor.texture(right, side[48:])
-    sculptor.texture(left, side[48:], flip=False)
-    _lights(sculptor, sides[2], sides[5], night, (0.3, 0.95))
+    sculptor.texture(left, side[48:])
+    _lights(sculptor, sides[2], sides[5], night, (0.3, 0.8), extruded=True)
     lean = body - 0.12
     foot, top = (-half, nose + 0.35, -body, body), (-half + 0.05, nose - 0.45, -lean, lean)
     faces = sculptor.frustum(foot, top, (waist, height), paint)
@@ -206,12 +242,16 @@ def lorry(rng: Rng, style: Style, night: bool) -> Model:
     axles = [half - cab * 0.55, -0.28 * length] + ([-0.28 * length - 1.1] if length > 8 else [])
     _axles(sculptor, axles, width, 0.48)
     grey = np.array([58.0, 58, 62])
-    chassis = sculptor.frustum((-half, half - 0.1, -body, body), (-half, half - 0.1, -body, body), (0.45, 0.95), grey,
-                               np.array([[-half, -body, 0.12], [half, body, 0.95]]))  # fmt: skip
+    beam = (-half, half - 0.1, -body, body)
+    bounds = np.array([[-half, -body, 0.12], [half, body, 0.95]])
+    chassis = sculptor.frustum(beam, beam, (0.45, 0.95), grey, bounds)
     _lights(sculptor, chassis.front, chassis.rear, night, (0.3, 0.8))
     front = half - cab
     cab_top = min(height, float(rng.uniform(2.5, 3.0)))
-    foot, top = (front + 0.1, half, -body, body), (front + 0.1, half - rng.uniform(0.05, 0.3), -body + 0.05, body - 0.05)
+    foot, top = (
+        (front + 0.1, half, -body, body),
+        (front + 0.1, half - rng.uniform(0.05, 0.3), -body + 0.05, body - 0.05),
+    )
     faces = sculptor.frustum(foot, top, (0.95, cab_top), paint)
     tint = GLASS * rng.uniform(0.7, 1.5)
     _window(sculptor, faces.front, 0.06, 0.94, tint, low=0.45)
@@ -222,14 +262,18 @@ def lorry(rng: Rng, style: Style, night: bool) -> Model:
     if kind == "tank":
         angle = (np.arange(10) + 0.5) * (2 * np.pi / 10)
         radius = (height - 1.0) / 2
-        ring = np.column_stack([np.cos(angle) * min(body, radius * 1.1), 1.0 + radius + np.sin(angle) * radius])
+        ring = np.column_stack(
+            [np.cos(angle) * min(body, radius * 1.1), 1.0 + radius + np.sin(angle) * radius]
+        )
         ends = [np.column_stack([np.full(10, at), ring]) for at in (-half, front)]
         sculptor.prism(ends[0], ends[1], load)
     else:
         rise = {"box": height, "tipper": 0.95 + 0.45 * (height - 0.95), "flat": 1.5}[str(kind)]
         box = (-half, front, -body, body)
         faces = sculptor.frustum(box, box, (0.95, rise), load)
-        picture = textures.livery(rng, load, (int(28 * (rise - 0.95)) + 8, int(28 * (front + half))), style.hard)
+        picture = textures.livery(
+            rng, load, (int(28 * (rise - 0.95)) + 8, int(28 * (front + half))), style.hard
+        )
         sculptor.texture(faces.right, picture)
         sculptor.texture(faces.left, picture)
         sculptor.texture(faces.rear, textures.livery(rng, load * 0.95, (picture.shape[0], 64), False))
@@ -249,7 +293,9 @@ def bus(rng: Rng, style: Style, night: bool) -> Model:
     faces = sculptor.frustum(foot, top, (0.32, height), paint, bounds)
     side = textures.bus_side(rng, paint, (84, 320), style.hard)
     sculptor.texture(faces.right, side)
-    sculptor.texture(faces.left, textures.bus_side(rng, paint, (84, 320), style.hard) if rng.random() < 0.5 else side)
+    sculptor.texture(
+        faces.left, textures.bus_side(rng, paint, (84, 320), style.hard) if rng.random() < 0.5 else side
+    )
     tint = GLASS * rng.uniform(0.7, 1.5)
     _lights(sculptor, faces.front, faces.rear, night, (0.08, 0.18))
     _window(sculptor, faces.front, 0.05, 0.95, tint, low=0.36)

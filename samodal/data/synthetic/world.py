@@ -6,7 +6,7 @@ import numpy as np
 
 from samodal.data.synthetic import people, scenery, textures, vehicles
 from samodal.data.synthetic.camera import Camera
-from samodal.data.synthetic.order import overlap
+from samodal.data.synthetic.order import overlap, rectangles
 from samodal.data.synthetic.roads import Path, Road, draw_road, straight, turning, winding
 from samodal.data.synthetic.solids import Sculptor
 from samodal.data.synthetic.style import Style
@@ -67,7 +67,9 @@ def build_world(seed: int, frames: int, preset: str = "easy") -> World:
     style, weather = Style(hard), draw_weather(rng)
     scene = str(rng.choice(["street", "wait", "over", "turn"], p=[0.42, 0.36, 0.08, 0.14]))
     town = _Town(rng, style, weather, scene, frames)
-    solids = drop_collisions([town.ego_solid, *town.furniture(), *town.parked(), *town.driving(), *town.walking()], frames)
+    solids = drop_collisions(
+        [town.ego_solid, *town.furniture(), *town.parked(), *town.driving(), *town.walking()], frames
+    )
     solids = solids[1:] + town.houses()
     categories: dict[int, int] = {}
     for solid in solids:
@@ -118,8 +120,6 @@ class _Town:
         self._lanes = self._all_lanes()
         self._drive()
 
-    # --- the ego car and everybody who drives -------------------------------------------------------------------
-
     def _ego(self, parked: bool) -> None:
         rng, main = self.rng, self.main
         stop, start, speed = np.inf, 0.0, self.speed
@@ -149,7 +149,9 @@ class _Town:
         assert main.gap is not None
         assert side.gap is not None
         entry = Lane(main.path, main.offset(1, 0 if left else main.lanes - 1)).pose(main.gap[0])
-        goal = Lane(side.path, side.offset(1 if left else -1, 0 if left else side.lanes - 1), 1 if left else -1)
+        goal = Lane(
+            side.path, side.offset(1 if left else -1, 0 if left else side.lanes - 1), 1 if left else -1
+        )
         path = turning(entry, goal.pose(main.kerb + 3.0), 25, 120)
         return Lane(Path(path.points, path.s + 6, path.heading), 0.0)
 
@@ -173,10 +175,14 @@ class _Town:
     def _vehicle(self) -> Model:
         rng, style = self.rng, self.style
         large = 0.26 if not style.hard else 0.36
-        kind = rng.choice(["car", "van", "lorry", "bus", "motor"], p=[0.86 - large, 0.09, large * 0.6, large * 0.4, 0.05])
+        kind = rng.choice(
+            ["car", "van", "lorry", "bus", "motor"], p=[0.86 - large, 0.09, large * 0.6, large * 0.4, 0.05]
+        )
         if kind == "motor":
             return people.rider(rng, style, True, self.night)
-        make = {"car": vehicles.car, "van": vehicles.van, "lorry": vehicles.lorry, "bus": vehicles.bus}[str(kind)]
+        make = {"car": vehicles.car, "van": vehicles.van, "lorry": vehicles.lorry, "bus": vehicles.bus}[
+            str(kind)
+        ]
         return make(rng, style, self.night)
 
     def _drive(self) -> None:
@@ -184,12 +190,16 @@ class _Town:
         drivers = [self.ego]
         for road, lane, stop in self._lanes:
             mine = road is self.main
-            ahead = 110 + (self.speed * self.frames * self.step if mine else 0)
+            ahead = 80 + (self.speed * self.frames * self.step if mine else 0)
             span = (-25.0, ahead) if lane.direction == 1 else (-ahead - self.frames * self.step * 8, 25.0)
             if not mine:
                 span = (-75.0, 30.0)
-            wish = self.speed * rng.uniform(0.75, 1.25) * (1.1 if abs(lane.d) < road.lane and road.lanes > 1 else 0.95)
-            spacing = (26 if mine else 9) / self.busy
+            wish = (
+                self.speed
+                * rng.uniform(0.75, 1.25)
+                * (1.1 if abs(lane.d) < road.lane and road.lanes > 1 else 0.95)
+            )
+            spacing = (44 if mine else 17) / self.busy
             line = queue(rng, self._vehicle, lane, span, spacing, wish, stop)
             if lane is self.ego.lane or (mine and self.scene == "turn" and lane.direction == 1):
                 line = [d for d in line if not -12 < d.progress - self.ego.progress < 9 + d.model.length]
@@ -200,7 +210,15 @@ class _Town:
                 span = (4.0, 60.0) if direction == 1 else (-80.0, -4.0)
                 make = lambda: people.rider(rng, self.style, False, self.night)  # noqa: E731
                 stop = np.inf if self.scene != "wait" or direction < 0 else self.main.gap[0] - 5.2  # type: ignore[index]
-                drivers += queue(rng, make, Lane(self.main.path, d, direction), span, 16 / self.busy, rng.uniform(3.5, 6.5), stop)
+                drivers += queue(
+                    rng,
+                    make,
+                    Lane(self.main.path, d, direction),
+                    span,
+                    24 / self.busy,
+                    rng.uniform(3.5, 6.5),
+                    stop,
+                )
         progress = drive(drivers, self.frames, self.step)
         self.solids = [
             Solid(driver.model, driver.lane.pose(way), gait(driver.model, way))
@@ -234,13 +252,11 @@ class _Town:
             ]
         )
 
-    # --- what stands and who walks ------------------------------------------------------------------------------
-
     def _span(self, road: Road) -> tuple[float, float]:
         """The part of a road that can be seen."""
         if road is self.main:
-            return -12.0, 95 + self.speed * self.frames * self.step * (self.scene in ("street", "over"))
-        return -70.0, 70.0
+            return -12.0, 70 + self.speed * self.frames * self.step * (self.scene in ("street", "over"))
+        return -55.0, 55.0
 
     def _still(self, model: Model, road: Road, s: float, d: float, turn: float = 0.0) -> Solid:
         pose = road.path.at(s, d)[None].copy()
@@ -255,7 +271,7 @@ class _Town:
             if road.parking < 2:
                 continue
             for side in (-1, 1):
-                share = rng.uniform(0.3, 0.95)
+                share = rng.uniform(0.0, 0.6) ** 1.3 * self.busy
                 at, end = self._span(road)
                 while at < end:
                     kind = rng.random()
@@ -274,15 +290,18 @@ class _Town:
         for road in self.roads:
             begin, end = self._span(road)
             for side in (-1, 1):
-                for _ in range(rng.poisson((end - begin) / 7 * self.busy)):
-                    s = rng.uniform(begin + 8, min(end, begin + 110))
+                for _ in range(rng.poisson((end - begin) / 20 * self.busy)):
+                    s = rng.uniform(begin + 8, end)
                     d = side * rng.uniform(road.kerb + 1.1, road.front - 0.5)
                     pace = 0.0 if rng.random() < 0.12 else rng.uniform(0.8, 1.8) * rng.choice([-1, 1])
                     group = 1 + (rng.random() < 0.3) * int(rng.integers(1, 3))
                     for _ in range(group):
                         model = people.pedestrian(rng, self.style)
                         result.append(walk(rng, model, road, self.frames, self.step, s, d, pace))
-                        s, d = s + rng.uniform(0.3, 0.9) * rng.choice([-1, 1]), d + rng.uniform(0.7, 0.9) * rng.choice([-1, 1])
+                        s, d = (
+                            s + rng.uniform(0.3, 0.9) * rng.choice([-1, 1]),
+                            d + rng.uniform(0.7, 0.9) * rng.choice([-1, 1]),
+                        )
         if self.main.gap is not None:
             road = self.main if self.scene == "wait" else self.roads[1]
             assert road.gap is not None
@@ -291,12 +310,27 @@ class _Town:
                     pace = rng.uniform(1.0, 1.7) * rng.choice([-1, 1])
                     lead = rng.uniform(-road.kerb - 1, 0.7 * road.kerb) * np.sign(pace)
                     s = at + back * rng.uniform(1.2, 3.9)
-                    result.append(cross(rng, people.pedestrian(rng, self.style), road, self.frames, self.step, s, lead, pace))
+                    result.append(
+                        cross(
+                            rng,
+                            people.pedestrian(rng, self.style),
+                            road,
+                            self.frames,
+                            self.step,
+                            s,
+                            lead,
+                            pace,
+                        )
+                    )
         elif rng.random() < 0.5:
             pace = rng.uniform(1.0, 2.0) * rng.choice([-1, 1])
             s = rng.uniform(14, 50)
             lead = -np.sign(pace) * rng.uniform(0, self.main.kerb + 1)
-            result.append(cross(rng, people.pedestrian(rng, self.style), self.main, self.frames, self.step, s, lead, pace))
+            result.append(
+                cross(
+                    rng, people.pedestrian(rng, self.style), self.main, self.frames, self.step, s, lead, pace
+                )
+            )
         return result
 
     def furniture(self) -> list[Solid]:
@@ -319,7 +353,9 @@ class _Town:
                     elif rng.random() < 0.45:
                         result.append(self._still(scenery.pole(rng, self.night), road, at, d))
                     elif rng.random() < 0.25 and road.free(at, 6.0):
-                        result.append(self._still(scenery.kiosk(rng, self.style), road, at, side * (road.kerb + 1.2)))
+                        result.append(
+                            self._still(scenery.kiosk(rng, self.style), road, at, side * (road.kerb + 1.2))
+                        )
                     elif rng.random() < 0.12:
                         result.append(self._still(scenery.bush(rng, crowns), road, at, d))
         return result
@@ -330,7 +366,7 @@ class _Town:
         crowns = scenery.crowns(rng, style, 2)
         walls = [textures.facade(rng, style.wall(rng), style.wall_kind(rng), self.night) for _ in range(4)]
         result: list[Solid] = []
-        for number, road in enumerate(self.roads):
+        for road in self.roads:
             begin, end = self._span(road)
             for side in (-1, 1):
                 green = rng.random() < 0.3
@@ -353,19 +389,19 @@ class _Town:
                     result.append(self._still(model, road, at, near))
                     if rng.random() < 0.4:
                         at += 3
-                        result.append(self._still(scenery.hedge(rng, style, 4.5), road, at, side * (road.front + 0.5)))
+                        result.append(
+                            self._still(scenery.hedge(rng, style, 4.5), road, at, side * (road.front + 0.5))
+                        )
                         at += 2
-        result = [solid for solid in result if not any(self._on_road(solid, road) for road in self.roads)]
+        streets = np.concatenate([_strips(road) for road in self.roads])
+        result = [solid for solid in result if not overlap(solid.corners(), streets).any()]
         return drop_collisions(result, 1, keep=0)
 
-    def _on_road(self, solid: Solid, road: Road) -> bool:
-        """Does a standing solid reach into the strip of a road (pavements included)."""
-        s = road.path.s
-        strips = []
-        for begin in np.arange(s[0], s[-1], 6.0):
-            a, b = road.path.at(np.array([begin, begin + 6.0]))
-            middle, yaw = (a[:2] + b[:2]) / 2, np.arctan2(*(b[:2] - a[:2])[::-1])
-            along = np.array([np.cos(yaw), np.sin(yaw)]) * 3.0
-            across = np.array([-np.sin(yaw), np.cos(yaw)]) * (road.front - 0.05)
-            strips.append(middle + np.stack([along - across, along + across, across - along, -along - across]))
-        return bool(overlap(solid.corners(), np.array(strips)).any())
+
+def _strips(road: Road) -> np.ndarray:
+    """Rectangles (N, 4, 2) that cover a road with its pavements."""
+    line = road.path.at(np.arange(road.path.s[0], road.path.s[-1], 6.0))[:, :2]
+    begin, end = line[:-1], line[1:]
+    step = end - begin
+    poses = np.column_stack([(begin + end) / 2, np.arctan2(step[:, 1], step[:, 0])])
+    return rectangles(poses, 6.0, 2 * road.front - 0.1)
