@@ -22,7 +22,16 @@ _HOMES = {
 }
 _MODULES = ("masks", "motion", "prompts", "recover", "score", "show")
 
-__all__ = ["__version__", *_HOMES]
+__all__ = [
+    "AmodalSam",
+    "AmodalVideoSegmenter",
+    "InputError",
+    "Track",
+    "Video",
+    "VideoTracks",
+    "__version__",
+    "open_dataset",
+]
 
 if TYPE_CHECKING:
     from samodal.data import open_dataset

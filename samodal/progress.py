@@ -1,5 +1,6 @@
 """Progress on long work: a bar on a terminal, plain lines otherwise."""
 
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ def progress(what: str, total: int) -> Iterator[Callable[[], None]]:
             yield lambda: bar.advance(task)
         return
 
-    done, began, said = 0, time.monotonic(), time.monotonic()
+    done, began, said = 0, time.monotonic(), -math.inf
 
     def advance() -> None:
         nonlocal done, said

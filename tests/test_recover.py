@@ -80,7 +80,11 @@ def test_online_is_exactly_the_stream():
     for k in range(60):
         if track.amodal[k] is None:
             found = follower.predict(k)
-            assert (found.amodal, found.state, found.reason) == (whole.amodal[k], whole.states[k], whole.reasons[k])
+            assert (found.amodal, found.state, found.reason) == (
+                whole.amodal[k],
+                whole.states[k],
+                whole.reasons[k],
+            )
         else:
             follower.update(observe(k, track.amodal[k], 1.0), track.score)
     assert len(follower.history) <= 30

@@ -4,27 +4,36 @@ import numpy as np
 
 from samodal import masks
 from samodal.data.clip import Clip, Instance
+from samodal.sam import AmodalSam
+from samodal.sam.config import sam_config
 from samodal.video import Video
 
 
-def toy_clip(seed: int = 0, frames: int = 6, size: tuple[int, int] = (48, 64), name: str = "toy") -> Clip:
-    """A dark square (id 2) passes in front of a bright one (id 1) on a textured ground."""
+def toy_clip(seed: int = 0, frames: int = 6, hidden: bool = False, name: str = "toy") -> Clip:
+    """A dark square (id 2) passes in front of a bright one (id 1) on a textured ground, 48 x 64.
+
+    With `hidden` it is large enough to hide the bright one completely for some frames.
+    """
+    size, width = (48, 64), 28 if hidden else 16
     rng = np.random.default_rng(seed)
     ground = rng.integers(60, 120, (*size, 3), dtype=np.uint8)
     images, truth = [], []
     for index in range(frames):
         back, front = np.zeros(size, bool), np.zeros(size, bool)
-        back[15:33, 20:40] = True
-        left = 4 + 7 * index
-        front[10:40, left : left + 16] = True
+        back[15:33, 24:40] = True
+        left = round(-20 + 84 * index / max(1, frames - 1)) if hidden else 4 + 7 * index
+        front[10:40, max(0, left) : max(0, left + width)] = True
         image = ground.copy()
         image[back], image[front] = (220, 200, 60), (20, 20, 90)
         images.append(image)
         seen = back & ~front
-        truth.append(
-            [
-                Instance(1, 26, masks.encode(back), masks.encode(seen) if seen.any() else None),
-                *([Instance(2, 27, masks.encode(front), masks.encode(front))] if front.any() else []),
-            ]
-        )
+        instances = [Instance(1, 26, masks.encode(back), masks.encode(seen) if seen.any() else None)]
+        if front.any():
+            instances.append(Instance(2, 27, masks.encode(front), masks.encode(front)))
+        truth.append(instances)
     return Clip(name, Video.from_frames(images, name=name), truth.__getitem__)
+
+
+def tiny_sam(adapter: str = "sam-adapter") -> AmodalSam:
+    config = sam_config(64, 32, 2, 2, (1,), window=2, decoder_width=32, decoder_mlp=32, adapter=adapter)
+    return AmodalSam(config, seed=0)

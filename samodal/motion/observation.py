@@ -18,7 +18,8 @@ class Observation:
 
     Attributes:
         frame: its index.
-        mask: the amodal mask, never empty.
+        size: (H, W) of the image.
+        shape: bool (h, w), the amodal mask within its box; never empty.
         visible_fraction: visible area / amodal area, in [0, 1].
         center: (x, y) of the mask's centroid.
         scale: square root of the mask's area.
@@ -27,7 +28,8 @@ class Observation:
     """
 
     frame: int
-    mask: Rle
+    size: tuple[int, int]
+    shape: np.ndarray
     visible_fraction: float
     center: np.ndarray
     scale: float
@@ -44,13 +46,15 @@ def observe(frame: int, mask: Rle, visible_fraction: float) -> Observation:
     """Measure an amodal mask that has at least one pixel."""
     height, width = mask["size"]
     x, y, w, h = masks.box(mask)
-    crop = masks.decode(mask)[y : y + h, x : x + w]
-    columns, rows = crop.sum(0), crop.sum(1)
+    shape = masks.decode(mask)[y : y + h, x : x + w]
+    columns, rows = shape.sum(0), shape.sum(1)
     total = float(columns.sum())
     center = np.array([x + columns @ np.arange(w) / total, y + rows @ np.arange(h) / total])
     edges = np.array([x, y, x + w, y + h], np.float64) - 0.5
     cut = np.array([x <= 0, y <= 0, x + w >= width, y + h >= height])
-    return Observation(frame, mask, float(visible_fraction), center, total**0.5, edges, cut)
+    return Observation(
+        frame, (height, width), shape.copy(), float(visible_fraction), center, total**0.5, edges, cut
+    )
 
 
 def trust(observations: Sequence[Observation]) -> np.ndarray:

@@ -46,7 +46,7 @@ class PerspectiveMotion:
     ) -> Prediction:
         """See `HiddenInstanceModel.predict`. With one observation: the camera's turning only."""
         measured = measure([*before, *after])
-        height, width = before[-1].mask["size"]
+        height, width = before[-1].size
         middle = np.array([(width - 1) / 2, (height - 1) / 2])
         turned = _turn(measured.centers, measured.frames, before[-1].frame, frame, ego) - middle
 

@@ -26,7 +26,7 @@ def carry(observations: Sequence[Observation], frame: int, target: Prediction) -
         frame: the hidden frame.
         target: where the instance is believed to be in it.
     """
-    size = observations[0].mask["size"]
+    size = observations[0].size
     worth = trust(observations) * [CUT if o.is_cut else 1.0 for o in observations]
     weights = np.where(worth < worth.max() / 2, 0.0, worth**2)
     weights = weights / [abs(frame - o.frame) for o in observations]
@@ -43,7 +43,7 @@ def carry(observations: Sequence[Observation], frame: int, target: Prediction) -
     if left < right and top < bottom:
         total = np.zeros((bottom - top, right - left), np.float32)
         for k, zoom, shift in zip(chosen, zooms, shifts, strict=True):
-            distance, corner = _signed_distance(observations[k].mask)
+            distance, corner = _signed_distance(observations[k])
             offset = zoom * corner + shift - (left, top)
             affine = np.array([[zoom, 0, offset[0]], [0, zoom, offset[1]]])
             moved = cv2.warpAffine(
@@ -54,10 +54,11 @@ def carry(observations: Sequence[Observation], frame: int, target: Prediction) -
     return masks.encode(whole)
 
 
-def _signed_distance(mask: Rle) -> tuple[np.ndarray, np.ndarray]:
-    """Distance to the mask's edge in pixels, positive inside, around the mask's box; (x, y) of its first pixel."""
-    x, y, w, h = masks.box(mask)
-    margin = 2 + max(w, h) // 8
-    inside = np.pad(masks.decode(mask)[y : y + h, x : x + w].astype(np.uint8), margin)
+def _signed_distance(seen: Observation) -> tuple[np.ndarray, np.ndarray]:
+    """Distance to the mask's edge in pixels, positive inside, with a margin; (x, y) of its first pixel."""
+    margin = 2 + max(seen.shape.shape) // 8
+    height, width = seen.shape.shape
+    inside = np.zeros((height + 2 * margin, width + 2 * margin), np.uint8)
+    inside[margin:-margin, margin:-margin] = seen.shape
     distance = cv2.distanceTransform(inside, cv2.DIST_L2, 3) - cv2.distanceTransform(1 - inside, cv2.DIST_L2, 3)
-    return distance, np.array([x - margin, y - margin], np.float64)
+    return distance, seen.edges[:2] + 0.5 - margin

@@ -1,5 +1,7 @@
 """Finding and reading the files of a model, safely: a file can never run code."""
 
+import pickle
+import zipfile
 from pathlib import Path
 
 import torch
@@ -109,14 +111,27 @@ def read_pickle(path: Path) -> object:
     """Read a file of `torch.save`. Objects that are not tensors (schedulers, options) become empty stand-ins.
 
     Raises:
-        InputError: truncated, or not such a file.
+        InputError: truncated, not such a file, or one that would run a program.
     """
     try:
-        foreign = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-        with torch.serialization.safe_globals([(StandIn, name) for name in foreign]):
+        foreign = []
+        if zipfile.is_zipfile(path):  # before torch 1.6 it was another format, which cannot be searched
+            foreign = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+        stand_ins: list = [
+            (empty_dict if name == "collections.defaultdict" else StandIn, name) for name in foreign
+        ]
+        with torch.serialization.safe_globals(stand_ins):
             return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged pickle can raise anything
-        raise InputError(f"{path}: not a checkpoint of torch.save, or damaged ({one_line(error)})") from None
+    except pickle.UnpicklingError:
+        reason = "it is damaged, or has content that only running code could restore"
+    except Exception as error:  # a damaged file can raise anything
+        reason = one_line(error)
+    raise InputError(f"{path}: cannot be read as a checkpoint of torch.save ({reason})")
+
+
+def empty_dict(*_: object) -> dict:
+    """Stands for a defaultdict, whatever its default."""
+    return {}
 
 
 class StandIn:

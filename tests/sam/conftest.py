@@ -8,3 +8,8 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def same_noise_every_time():
+    torch.manual_seed(0)

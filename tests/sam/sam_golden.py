@@ -1,4 +1,4 @@
-"""Numbers recorded from the original (see ../shared/golden/README.md), and the small models that they belong to."""
+"""Numbers recorded from the original (../shared/golden/README.md), and the small models they belong to."""
 
 import json
 import zlib

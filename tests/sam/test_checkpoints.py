@@ -1,5 +1,6 @@
 import json
 import os
+import re
 
 import pytest
 import sam_golden
@@ -130,12 +131,12 @@ def test_a_new_adapter_is_started_only_when_asked_for(state, adapter):
 def test_half_an_adapter_is_an_error():
     state = sam_golden.random_model(adapter="sam-adapter").to_original()
     del state["image_encoder.prompt_generator.shared_mlp.bias"]
-    with pytest.raises(InputError, match="shared_mlp.bias"):
+    with pytest.raises(InputError, match=r"shared_mlp\.bias"):
         AmodalSam.from_original(state, "sam-adapter")
 
 
 def test_unknown_adapter(state):
-    with pytest.raises(InputError, match="sam-adapter"):
+    with pytest.raises(InputError, match="choose one of none, sam-adapter, medical-adapter"):
         AmodalSam.from_original(state, "samadpt")
 
 
@@ -210,7 +211,7 @@ def test_damaged_files_are_named(state, tmp_path, suffix, damage):
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     elif damage != "missing":
         path.write_text("hello, this is no checkpoint" if damage == "text" else "")
-    with pytest.raises(InputError, match=f"weights{suffix}"):
+    with pytest.raises(InputError, match=re.escape(f"weights{suffix}")):
         AmodalSam.from_original(path)
 
 

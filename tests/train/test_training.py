@@ -4,11 +4,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from toys import toy_clip
+from toys import tiny_sam, toy_clip
 
 from samodal.errors import InputError
 from samodal.sam import AmodalSam
-from samodal.sam.config import sam_config
 from samodal.train import loop
 from samodal.train.loop import TrainOptions, choose_trainable, learning_rate, train
 from samodal.train.samples import FrameSamples, SampleOptions
@@ -20,18 +19,13 @@ OPTIONS = TrainOptions(
 )
 
 
-def tiny_sam(adapter: str = "sam-adapter") -> AmodalSam:
-    config = sam_config(64, 32, 2, 2, (1,), window=2, decoder_width=32, decoder_mlp=32, adapter=adapter)
-    return AmodalSam(config, seed=0)
-
-
 def weights(model: AmodalSam) -> dict[str, torch.Tensor]:
     return {name: weight.detach().clone() for name, weight in model.state_dict().items()}
 
 
 def test_samples_depend_on_seed_and_index_alone() -> None:
     first, again = (FrameSamples(CLIPS, 64, SAMPLES, seed=3, length=8) for _ in range(2))
-    list(again[i] for i in range(5))  # whatever was drawn before
+    _ = [again[i] for i in range(5)]  # whatever was drawn before
     for name, value in first[6].items():
         assert torch.equal(value, again[6][name]), name
     assert not torch.equal(first[6]["pixels"], first[7]["pixels"])
@@ -48,7 +42,9 @@ def test_points_and_targets_fit_together() -> None:
         assert (sample["mask_prompts"][sample["visible"] == 1] > 5.9).all()
 
 
-@pytest.mark.parametrize(("adapter", "learns"), [("sam-adapter", True), ("medical-adapter", True), ("none", False)])
+@pytest.mark.parametrize(
+    ("adapter", "learns"), [("sam-adapter", True), ("medical-adapter", True), ("none", False)]
+)
 def test_what_is_said_to_train_does_train(adapter: str, learns: bool, tmp_path: Path) -> None:
     model = tiny_sam(adapter)
     before = weights(model)
@@ -68,7 +64,7 @@ def test_everything_learns_when_asked() -> None:
     assert all(weight.requires_grad for weight in model.parameters())
 
 
-class Cut(Exception):
+class CutOffError(Exception):
     pass
 
 
@@ -80,13 +76,13 @@ def test_a_run_that_was_cut_off_ends_with_the_same_weights(
 
     def cut_at_step_5(batch: dict, step: int, options: TrainOptions) -> dict:
         if step == 5:
-            raise Cut
+            raise CutOffError
         return original(batch, step, options)
 
     original = loop.prompt_of_step
     with monkeypatch.context() as patch:
         patch.setattr(loop, "prompt_of_step", cut_at_step_5)
-        with pytest.raises(Cut):
+        with pytest.raises(CutOffError):
             train(tiny_sam(), CLIPS, CLIPS, tmp_path / "cut", OPTIONS)
     resumed = tiny_sam()
     train(resumed, CLIPS, CLIPS, tmp_path / "cut", OPTIONS, resume=True)

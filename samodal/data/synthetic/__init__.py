@@ -1,19 +1,17 @@
 """The procedural driving world: clips with full truth, made from a seed (see `make_clip`)."""
 
+from dataclasses import replace
 from typing import Any
-
-import numpy as np
 
 from samodal.data.clip import Clip, Instance
 from samodal.data.synthetic.render import Seen, render_frame
-from samodal.data.synthetic.world import FPS, PRESETS, World, build_world
+from samodal.data.synthetic.town import STEP
+from samodal.data.synthetic.world import PRESETS, World, build_world
 from samodal.video import Video
 
 __all__ = ["FPS", "PRESETS", "World", "build_world", "make_clip", "render_frame"]
 
-SMALL = 240.0
-"""Pixels, at 640 x 360, that an instance must be worth at the far limit of its class and size."""
-
+FPS = 1 / STEP
 
 FOLLOWED = 10
 """Frames after it was last seen for which a hidden instance stays in the truth."""
@@ -33,7 +31,7 @@ def make_clip(seed: int, frames: int = 40, size: tuple[int, int] = (360, 640), p
         32 motorcycle, 33 bicycle). Amodal masks end at the image border. A track begins in the frame in which
         it is first seen and ends at most 10 frames after it was last seen; what is too far away is scenery.
         `extra` holds per frame "camera" (see `Camera.to_json`), "depth_order" (track ids, near to far) and
-        "occluders" (track id -> track id of what hides most of it, "scene", or None); and "weather", "preset".
+        "occluders" (track id -> track id of what hides most of it, "scene", or None); "weather" and "preset".
 
     Raises:
         ValueError: unknown preset, no frames or no pixels.
@@ -57,34 +55,26 @@ def make_clip(seed: int, frames: int = 40, size: tuple[int, int] = (360, 640), p
 
 
 def _listed(world: World, frames: list[list[Seen]]) -> list[list[Seen]]:
-    """Leave out what is too far, what has not been seen yet, and what is never seen again."""
-    limits = _far_limits(world)
+    """Leave out what comes near only later, what has not been seen yet, and what is never seen again."""
     last: dict[int, int] = {}
     for frame, seen in enumerate(frames):
         last.update({one.instance.track_id: frame for one in seen if one.instance.visible is not None})
     known: set[int] = set()
     result = []
     for frame, seen in enumerate(frames):
-        rows = []
-        for one in seen:
-            number = one.instance.track_id
-            # Once known, it has to be a tenth farther away to be left out again: no flicker at the limit.
-            if one.distance > limits[number] * (1.1 if number in known else 1.0):
-                continue
-            if one.instance.visible is not None:
-                known.add(number)
-            if number in known and frame <= last[number] + FOLLOWED:
-                rows.append(one)
-        result.append(rows)
+        # A known one stays up to the limit, a new one must come a tenth nearer: no flicker at the limit.
+        known |= {
+            one.instance.track_id
+            for one in seen
+            if one.instance.visible is not None and one.distance < 0.9 * world.limits[one.instance.track_id]
+        }
+        rows = [
+            one
+            for one in seen
+            if one.instance.track_id in known and frame <= last[one.instance.track_id] + FOLLOWED
+        ]
+        listed = {one.instance.track_id for one in rows}
+        result.append(
+            [one if one.occluder in {None, *listed} else replace(one, occluder="scene") for one in rows]
+        )
     return result
-
-
-def _far_limits(world: World) -> dict[int, float]:
-    """Distance in metres at which each track would cover `SMALL` pixels in an image 640 pixels wide."""
-    focal = 320 / np.tan(world.fov / 2)
-    limits = {}
-    for solid in world.solids:
-        model = solid.model
-        area = 0.7 * model.height * np.sqrt(model.length * model.width)
-        limits.update(dict.fromkeys(solid.track_ids, float(focal * np.sqrt(area / SMALL))))
-    return limits

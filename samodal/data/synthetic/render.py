@@ -1,22 +1,17 @@
-"""One frame of a world: painted from far to near, with the masks of every instance on the way.
-
-Masks are kept transposed, (W, H), because COCO counts runs down the columns.
-"""
+"""One frame of a world: painted from far to near, with the masks of every instance on the way."""
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from pycocotools import mask as coco
 
 from samodal.data.clip import Instance
 from samodal.data.synthetic.backdrop import finish_frame, paint_backdrop
-from samodal.data.synthetic.camera import NEAR, Camera, cut_near
+from samodal.data.synthetic.camera import NEAR, Camera
 from samodal.data.synthetic.order import rectangles, sort_footprints
-from samodal.data.synthetic.scenery import Crown, Tree
-from samodal.data.synthetic.solids import Shape, Texture
+from samodal.data.synthetic.paint import Canvas, Window, paint_crown, paint_solid
+from samodal.data.synthetic.scenery import Tree
 from samodal.data.synthetic.traffic import Solid
-from samodal.data.synthetic.weather import Weather
 from samodal.data.synthetic.world import World
 from samodal.masks import Rle
 
@@ -24,10 +19,6 @@ VIEW = 140.0
 """Metres beyond which nothing is drawn."""
 SPECK = 45.0
 """Times its height: the distance beyond which a thing is not drawn."""
-SHIFT = 4
-"""Bits behind the point in polygon corners."""
-FAR_OUT = 30000.0
-"""Pixels beyond which corners of cut polygons are pulled in."""
 
 
 @dataclass
@@ -46,29 +37,31 @@ class Seen:
 
 
 @dataclass
-class _Canvas:
-    frame: np.ndarray  # (H, W, 3)
-    ids: np.ndarray  # (W, H) uint8: number of the instance in this frame, 0 = scene
+class _Drawn:
+    track_id: int
+    distance: float
+    window: Window
 
 
 def render_frame(world: World, frame: int, size: tuple[int, int]) -> tuple[np.ndarray, list[Seen]]:
     """Draw frame number `frame` at size (H, W): uint8 (H, W, 3) RGB and the instances in it, near to far."""
     camera = world.camera(frame, size)
     placed = _in_view(world, camera, frame)
-    canvas = _Canvas(
+    canvas = Canvas(
         paint_backdrop(world, camera, [(s.model, pose) for s, pose in placed]), np.zeros(size[::-1], np.uint8)
     )
     order = _far_to_near(camera, placed)
-    drawn: list[tuple[int, float, np.ndarray, tuple[int, int]]] = []
+    drawn: list[_Drawn] = []
     for index in order:
         solid, pose = placed[index]
         shape = solid.model.shapes[solid.phases[min(frame, len(solid.phases) - 1)]]
-        distance = float(np.linalg.norm(pose[:2] - camera.position[:2]))
-        masks = _paint_solid(canvas, camera, world.weather, shape, pose, len(solid.track_ids), len(drawn) + 1)
-        for track_id, (mask, corner) in zip(solid.track_ids, masks, strict=True):
-            drawn.append((track_id, distance, mask, corner))
+        distance = float(np.hypot(*(pose[:2] - camera.position[:2])))
+        windows = paint_solid(
+            canvas, camera, world.weather, shape, pose, len(solid.track_ids), len(drawn) + 1
+        )
+        drawn += [_Drawn(i, distance, window) for i, window in zip(solid.track_ids, windows, strict=True)]
         if isinstance(solid.model, Tree) and solid.model.crown is not None:
-            _paint_crown(canvas, camera, world.weather, solid.model.crown, pose)
+            paint_crown(canvas, camera, world.weather, solid.model.crown, pose)
     seen = [_truth(world, canvas.ids, drawn, number) for number in range(len(drawn), 0, -1)]
     image = finish_frame(world, camera, canvas.frame, frame)
     return image, [one for one in seen if one is not None]
@@ -114,203 +107,32 @@ def _far_to_near(camera: Camera, placed: list[tuple[Solid, np.ndarray]]) -> list
     return sort_footprints(corners, camera.position[:2], np.column_stack([first, last]))
 
 
-def _paint_solid(
-    canvas: _Canvas, camera: Camera, weather: Weather, shape: Shape, pose: np.ndarray, slots: int, first: int
-) -> list[tuple[np.ndarray, tuple[int, int]]]:
-    """Paint a solid; gives one mask (w, h) a slot and the image position (x, y) of its corner."""
-    turn = _rotation(pose[2])
-    offset = np.array([pose[0], pose[1], 0.0]) - camera.position
-    eye = -offset @ turn
-    facing = shape.normals @ eye > shape.offsets
-    points = shape.vertices @ (camera.rotation @ turn).T + camera.rotation @ offset
-    height, width = canvas.frame.shape[:2]
-    whole = points[:, 2].min() > NEAR
-    polygons: np.ndarray | dict[int, np.ndarray] = (
-        _fixed(camera.to_image(points)[shape.faces]) if whole else {}
-    )
-    if isinstance(polygons, dict):
-        for face in np.flatnonzero(facing).tolist():
-            corners = cut_near(_without_repeats(points[shape.faces[face]]))
-            if len(corners) >= 3:
-                polygons[face] = _fixed(camera.to_image(corners))
-        facing = np.isin(np.arange(len(facing)), list(polygons))
-    if not facing.any():
-        return [(np.zeros((0, 0), np.uint8), (0, 0))] * slots
-    every = (
-        np.concatenate(list(polygons.values()))
-        if isinstance(polygons, dict)
-        else polygons[facing].reshape(-1, 2)
-    )
-    x0, y0 = np.maximum((every.min(0) >> SHIFT) - 1, 0)
-    x1, y1 = np.minimum((every.max(0) >> SHIFT) + 3, (width, height))
-    if x0 >= x1 or y0 >= y1:
-        return [(np.zeros((0, 0), np.uint8), (0, 0))] * slots
-    frame, ids = canvas.frame[y0:y1, x0:x1], canvas.ids[x0:x1, y0:y1]
-    masks = [np.zeros(ids.shape, np.uint8) for _ in range(slots)]
-    corner = np.array([x0, y0], np.int32) << SHIFT
-    colours = _lit(shape, turn, weather, points)
-    room = (x1 - x0) * (y1 - y0)
-    for face in shape.order(eye):
-        decal = shape.decal[face]
-        if not facing[face] or (decal and room < 150):
-            continue
-        polygon = polygons[face] - corner
-        texture = shape.textures.get(face) if room > 900 else None
-        if texture is None:
-            cv2.fillConvexPoly(frame, polygon, colours[face], cv2.LINE_8, SHIFT)
-        else:
-            gain, veil = _light_of_face(shape, turn, weather, points, face)
-            _paint_texture(frame, polygon, texture, camera, turn, offset, (int(x0), int(y0)), gain, veil)
-        if decal:
-            continue
-        flipped = np.ascontiguousarray(polygon[:, ::-1])
-        slot = int(shape.slot[face])
-        if slots:
-            cv2.fillConvexPoly(masks[slot], flipped, 1, cv2.LINE_8, SHIFT)
-        if slots != 1:
-            cv2.fillConvexPoly(ids, flipped, first + slot if slots else 0, cv2.LINE_8, SHIFT)
-    if slots == 1:
-        ids[masks[0] > 0] = first
-    return [(mask, (int(x0), int(y0))) for mask in masks]
-
-
-def _rotation(yaw: float) -> np.ndarray:
-    sin, cos = np.sin(yaw), np.cos(yaw)
-    return np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
-
-
-def _fixed(pixels: np.ndarray) -> np.ndarray:
-    """Pixels as the fixed-point numbers that OpenCV draws with."""
-    return np.round(np.clip(pixels, -FAR_OUT, FAR_OUT) * (1 << SHIFT)).astype(np.int32)
-
-
-def _without_repeats(polygon: np.ndarray) -> np.ndarray:
-    keep = np.any(polygon != np.roll(polygon, 1, axis=0), axis=1)
-    return polygon[keep]
-
-
-def _lit(shape: Shape, turn: np.ndarray, weather: Weather, points: np.ndarray) -> list[list[float]]:
-    """Colour of every face under sun, shade, lamps and haze."""
-    gain, clear = _light(shape.normals @ turn.T, weather, points)
-    lit = shape.colours * (gain + (1 - gain) * shape.glow[:, None])
-    share = np.maximum(clear, 0.75 * shape.glow)[:, None]
-    return (lit * share + weather.haze * (1 - share)).clip(0, 255).tolist()
-
-
-def _light(normals: np.ndarray, weather: Weather, points: np.ndarray) -> tuple[np.ndarray, float]:
-    """Factor (F, 3) on the colours of faces with these world normals, and the share that haze leaves."""
-    towards = np.maximum(normals @ weather.sun, 0)[:, None]
-    side = 1.0 - 0.12 * np.abs(normals[:, :1]) - 0.25 * np.maximum(-normals[:, 2:], 0)
-    gain = weather.ambient * side + weather.direct * towards
-    depth = max(float(points[:, 2].mean()), 0.5)
-    if weather.lamps:
-        beam = max(0.0, 1 - abs(float(points[:, 0].mean())) / (0.5 * depth + 3)) * np.exp(-depth / 16)
-        gain = gain + 0.5 * beam
-    return gain, float(np.exp(-weather.density * depth))
-
-
-def _light_of_face(
-    shape: Shape, turn: np.ndarray, weather: Weather, points: np.ndarray, face: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Factor (3,) and sum (3,) that light and haze the picture on a face."""
-    gain, clear = _light(shape.normals[face : face + 1] @ turn.T, weather, points)
-    return gain[0] * clear, weather.haze * (1 - clear)
-
-
-def _paint_texture(
-    frame: np.ndarray, polygon: np.ndarray, texture: Texture, camera: Camera, turn: np.ndarray,
-    offset: np.ndarray, corner: tuple[int, int], gain: np.ndarray, veil: np.ndarray,
-) -> None:  # fmt: skip
-    """Draw the picture of a face into its polygon (`corner`: where this piece of the frame lies in it)."""
-    low = np.maximum((polygon.min(0) >> SHIFT) - 1, 0)
-    high = np.minimum((polygon.max(0) >> SHIFT) + 3, frame.shape[1::-1])
-    (x0, y0), (x1, y1) = low.tolist(), high.tolist()
-    if x0 >= x1 or y0 >= y1:
-        return
-    to_camera = camera.rotation @ (turn @ texture.frame)
-    to_camera[:, 2] += camera.rotation @ offset
-    across = np.ptp(polygon, axis=0) / (1 << SHIFT)
-    shrink = max(
-        texture.levels[0].shape[1] / max(across[0], 1), texture.levels[0].shape[0] / max(across[1], 1)
-    )
-    level = int(np.clip(np.log2(max(shrink, 1)) + 0.3, 0, len(texture.levels) - 1))
-    shift = np.array([[1.0, 0, -corner[0] - x0], [0, 1, -corner[1] - y0], [0, 0, 1]])
-    matrix = shift @ camera.intrinsics @ to_camera @ np.diag([2.0**level, 2.0**level, 1])
-    if abs(np.linalg.det(matrix)) < 1e-9:
-        return
-    picture = cv2.warpPerspective(
-        texture.levels[level],
-        matrix,
-        (x1 - x0, y1 - y0),
-        flags=cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-    picture = cv2.transform(picture, np.column_stack([np.diag(gain), veil]))
-    mask = np.zeros(picture.shape[:2], np.uint8)
-    cv2.fillConvexPoly(mask, polygon - (low.astype(np.int32) << SHIFT), 255, cv2.LINE_8, SHIFT)
-    cv2.copyTo(picture, mask, frame[y0:y1, x0:x1])
-
-
-def _paint_crown(canvas: _Canvas, camera: Camera, weather: Weather, crown: Crown, pose: np.ndarray) -> None:
-    """Draw foliage; it hides what is behind it."""
-    point = camera.to_camera(np.array([[pose[0], pose[1], crown.middle]]))
-    depth = float(point[0, 2])
-    if depth < 1.5:
-        return
-    x, y = camera.to_image(point)[0]
-    w, h = crown.width * camera.focal / depth, crown.height * camera.focal / depth
-    height, width = canvas.frame.shape[:2]
-    x0, y0 = max(int(x - w / 2), 0), max(int(y - h / 2), 0)
-    x1, y1 = min(int(x + w / 2) + 1, width), min(int(y + h / 2) + 1, height)
-    if x0 >= x1 or y0 >= y1 or w < 2:
-        return
-    level = int(np.clip(np.log2(max(crown.levels[0][0].shape[1] / w, 1)), 0, len(crown.levels) - 1))
-    image, outline = crown.levels[level]
-    matrix = np.array([[w / image.shape[1], 0, x - w / 2 - x0], [0, h / image.shape[0], y - h / 2 - y0]])
-    matrix[:, 2] += 0.5 * np.array([matrix[0, 0], matrix[1, 1]]) - 0.5
-    room = (x1 - x0, y1 - y0)
-    picture = cv2.warpAffine(image, matrix, room, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    mask = cv2.warpAffine(outline, matrix, room, flags=cv2.INTER_LINEAR)
-    mask = cv2.compare(mask, 127, cv2.CMP_GT)
-    clear = float(np.exp(-weather.density * depth))
-    gain = (weather.ambient + 0.45 * weather.direct) * clear
-    picture = cv2.transform(picture, np.column_stack([np.diag(gain), weather.haze * (1 - clear)]))
-    cv2.copyTo(picture, mask, canvas.frame[y0:y1, x0:x1])
-    canvas.ids[x0:x1, y0:y1][mask.T > 0] = 0
-
-
-def _truth(
-    world: World, ids: np.ndarray, drawn: list[tuple[int, float, np.ndarray, tuple[int, int]]], number: int
-) -> Seen | None:
-    """Masks and occluder of the instance drawn as `number`; None when no pixel of it is in the image."""
-    track_id, distance, amodal, (x, y) = drawn[number - 1]
-    if not amodal.any():
+def _truth(world: World, ids: np.ndarray, drawn: list[_Drawn], number: int) -> Seen | None:
+    """Masks and occluder of the instance drawn as `number`; None when it is out of the image or too far."""
+    one = drawn[number - 1]
+    amodal, (x, y) = one.window.mask, one.window.corner
+    if one.distance > world.limits[one.track_id] or not amodal.any():
         return None
-    window = ids[x : x + amodal.shape[0], y : y + amodal.shape[1]]
-    visible = (window == number).view(np.uint8)
-    behind = np.bincount(window[(amodal > 0) & (visible == 0)], minlength=1)
+    there = ids[x : x + amodal.shape[0], y : y + amodal.shape[1]]
+    visible = (there == number).view(np.uint8)
+    behind = np.bincount(there[(amodal > 0) & (visible == 0)], minlength=1)
     occluder: int | str | None = None
     if behind.any():
         most = int(np.argmax(behind))
-        occluder = drawn[most - 1][0] if most else "scene"
-    full = encode_window(amodal, (x, y), ids.shape)
-    seen = encode_window(visible, (x, y), ids.shape) if visible.any() else None
-    return Seen(Instance(track_id, world.categories[track_id], full, seen), distance, occluder)
+        occluder = drawn[most - 1].track_id if most else "scene"
+    full = encode_window(one.window, ids.shape)
+    seen = encode_window(Window(visible, (x, y)), ids.shape) if visible.any() else None
+    return Seen(Instance(one.track_id, world.categories[one.track_id], full, seen), one.distance, occluder)
 
 
-def encode_window(window: np.ndarray, corner: tuple[int, int], shape: tuple[int, int]) -> Rle:
-    """COCO RLE of a mask that is zero outside a window.
-
-    Args:
-        window: (w, h) of 0 and 1, transposed.
-        corner: (x, y) of the window in the image.
-        shape: (W, H) of the image.
-    """
+def encode_window(window: Window, shape: tuple[int, int]) -> Rle:
+    """COCO RLE of a mask in an image of `shape` (W, H); the same as encoding the whole mask, but faster."""
     width, height = shape
-    columns = np.zeros((window.shape[0], height), np.uint8)
-    columns[:, corner[1] : corner[1] + window.shape[1]] = window
+    x, y = window.corner
+    columns = np.zeros((window.mask.shape[0], height), np.uint8)
+    columns[:, y : y + window.mask.shape[1]] = window.mask
     flat = np.concatenate([[0], columns.ravel(), [0]])
-    changes = np.flatnonzero(flat[1:] != flat[:-1]) + corner[0] * height
+    changes = np.flatnonzero(flat[1:] != flat[:-1]) + x * height
     edges = np.concatenate([[0], changes, [width * height]])
     if len(changes) and changes[-1] == width * height:
         edges = edges[:-1]

@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 
 from samodal.data.synthetic import textures
-from samodal.data.synthetic.roads import Road
 from samodal.data.synthetic.solids import Sculptor
 from samodal.data.synthetic.style import Style
 from samodal.data.synthetic.textures import Rng
@@ -155,94 +154,3 @@ def kiosk(rng: Rng, style: Style) -> Model:
         sculptor.texture(faces.left, picture)
         sculptor.texture(faces.right, picture)
     return Model([sculptor.finish()], (), float(length), float(width), float(height))
-
-
-@dataclass
-class Ground:
-    """The picture of the ground.
-
-    Attributes:
-        levels: the picture and its halvings, uint8 (h, w, 3).
-        to_world: (3, 3) from its pixels (x, y, 1) to metres.
-        colour: (3,) of the land beyond it.
-    """
-
-    levels: list[np.ndarray]
-    to_world: np.ndarray
-    colour: np.ndarray
-
-
-def draw_ground(
-    rng: Rng, style: Style, roads: list[Road], low: np.ndarray, high: np.ndarray, wet: bool
-) -> Ground:
-    """Land, pavements, asphalt, kerbs and lane marks of crossing roads between two corners (2,) in metres."""
-    extent = high - low
-    scale = float(min(12.0, np.sqrt(5.5e6 / (extent[0] * extent[1]))))
-    width, height = (int(v * scale) for v in extent)
-    land = style.leaf(rng) * 1.1 if rng.random() < 0.4 else rng.uniform([105, 100, 90], [150, 145, 135])
-    paving = rng.uniform(120, 165) * rng.uniform(0.94, 1.04, 3)
-    asphalt = (rng.uniform(62, 105) * (0.72 if wet else 1.0)) * rng.uniform(0.97, 1.03, 3)
-    if style.hard:
-        paving, asphalt = rng.uniform([120, 80, 70], [180, 130, 120]), asphalt * rng.uniform(0.85, 1.2, 3)
-    image = np.empty((height, width, 3), np.uint8)
-    image[:] = land
-
-    def strip(road: Road, d0: float, d1: float, s: np.ndarray, colour: np.ndarray) -> None:
-        edge = np.concatenate([road.path.at(s, d0)[:, :2], road.path.at(s[::-1], d1)[:, :2]])
-        points = np.round((edge - low) * scale * 16).astype(np.int32)
-        cv2.fillPoly(image, [points], np.asarray(colour).tolist(), cv2.LINE_AA, 4)
-
-    for road in roads:
-        strip(road, -road.front, road.front, road.path.s, paving)
-    for road in roads:
-        strip(road, -road.kerb - 0.18, road.kerb + 0.18, road.path.s, paving * 1.2)
-    for road in roads:
-        strip(road, -road.kerb, road.kerb, road.path.s, asphalt)
-    for road in roads:
-        _marks(rng, road, strip, asphalt)
-    coarse = textures.noise(rng, (height // 2 + 1, width // 2 + 1), 12 * scale, 5) * 9
-    fine = np.tile(rng.normal(0, 7, (512, 512)).astype(np.float32), (-(-height // 512), -(-width // 512)))
-    grain = cv2.resize(coarse, (width, height)) + fine[:height, :width]
-    cv2.add(image, cv2.merge([grain] * 3), dst=image, dtype=cv2.CV_8U)
-    levels = [image]
-    while len(levels) < 5:
-        levels.append(cv2.pyrDown(levels[-1]))
-    to_world = np.array(
-        [[1 / scale, 0, low[0] + 0.5 / scale], [0, 1 / scale, low[1] + 0.5 / scale], [0, 0, 1]]
-    )
-    return Ground(levels, to_world, image[::8, ::8].reshape(-1, 3).mean(0))
-
-
-def _marks(rng: Rng, road: Road, strip, asphalt: np.ndarray) -> None:  # type: ignore[no-untyped-def]
-    """Repairs, lane marks, stop lines and crossings of one road."""
-    white = np.array([214.0, 214, 208])
-    s0, s1 = float(road.path.s[0]), float(road.path.s[-1])
-    for _ in range(int((s1 - s0) / 9)):
-        at, d = rng.uniform(s0, s1), rng.uniform(-road.kerb, road.kerb - 1)
-        length, across = rng.uniform(0.6, 8), rng.uniform(0.5, 2.5)
-        strip(
-            road,
-            d,
-            min(d + across, road.kerb),
-            np.array([at, at + length]),
-            asphalt * rng.uniform(0.78, 1.15),
-        )
-    dash, pause = rng.uniform(2, 4), rng.uniform(3, 6)
-    for s in np.arange(s0, s1, dash + pause):
-        if road.free(s, 2) and road.free(s + dash, 2):
-            for lane in range(-road.lanes + 1, road.lanes):
-                strip(road, lane * road.lane - 0.07, lane * road.lane + 0.07, np.array([s, s + dash]), white)
-    spans = [(s0, s1)] if road.gap is None else [(s0, road.gap[0]), (road.gap[1], s1)]
-    for begin, end in spans:
-        along = np.arange(begin, end, 2.0)
-        for side in (-1, 1):
-            for d in [road.lanes * road.lane] + ([road.lanes * road.lane + road.bike] if road.bike else []):
-                if len(along) > 1:
-                    strip(road, side * d - 0.06, side * d + 0.06, along, white * 0.95)
-    if road.gap is not None:
-        for at, back in ((road.gap[0], -1), (road.gap[1], 1)):
-            stop = at + 5.2 * back
-            side = back * road.lanes * road.lane
-            strip(road, min(0, side), max(0, side), np.array([stop - 0.2, stop + 0.2]), white)
-            for d in np.arange(-road.kerb + 0.3, road.kerb - 0.4, 1.0):
-                strip(road, d, d + 0.5, np.sort(np.array([at + 1.0 * back, at + 4.0 * back])), white)

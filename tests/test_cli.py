@@ -1,0 +1,264 @@
+import json
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from toys import tiny_sam, toy_clip
+
+from samodal import masks
+from samodal.cli import parse_size, run
+from samodal.demo import only_visible
+from samodal.errors import InputError
+from samodal.frames import write_video
+
+FRAMES = 6
+CLIP = toy_clip(frames=FRAMES, hidden=True)
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with frames/, clip.mp4, visible.json and model/: everything that a prediction needs."""
+    folder = tmp_path_factory.mktemp("case")
+    (folder / "frames").mkdir()
+    for index, frame in enumerate(CLIP.video):
+        cv2.imwrite(str(folder / "frames" / f"{index:03d}.png"), frame[..., ::-1])
+    write_video(folder / "clip.mp4", CLIP.video, fps=10)
+    (folder / "visible.json").write_text(json.dumps(results()))
+    tiny_sam().save_pretrained(folder / "model")
+    return folder
+
+
+def results() -> list[dict[str, Any]]:
+    return [
+        {"video_id": 1, "category_id": t.category_id, "score": 0.9, "segmentations": list(t.visible)}
+        for t in only_visible(CLIP.truth)
+    ]
+
+
+def predict(
+    case: Path, out: Path, *more: str, video: str = "frames", visible: str | Path = "visible.json"
+) -> int:
+    words = [str(case / video), "--visible", str(case / visible), "--model", str(case / "model")]
+    return run(["predict", *words, "--out", str(out), *more])
+
+
+def test_predict_writes_its_three_files(case: Path, tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
+    assert predict(case, tmp_path / "out") == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "amodal.json",
+        "overlay.mp4",
+        "report.html",
+    }
+    tracks = json.loads((tmp_path / "out" / "amodal.json").read_text())
+    assert [len(track["segmentations"]) for track in tracks] == [FRAMES, FRAMES]
+    assert "hidden" in tracks[0]["states"]
+    captured = capfd.readouterr()
+    assert "2 tracks" in captured.out
+    assert f"predicting: {FRAMES}/{FRAMES}" in captured.err
+
+
+def test_same_seed_same_bytes(case: Path, tmp_path: Path) -> None:
+    for name, words in {"a": ["--batch", "1"], "b": ["--batch", "5"], "c": ["--seed", "1"]}.items():
+        assert predict(case, tmp_path / name, "--prompt.count", "2", *words) == 0
+    a, b, c = ((tmp_path / name / "amodal.json").read_bytes() for name in "abc")
+    assert a == b
+    assert a != c
+
+
+def test_a_video_file_and_a_glob_do_as_well(case: Path, tmp_path: Path) -> None:
+    assert predict(case, tmp_path / "file", video="clip.mp4") == 0
+    assert predict(case, tmp_path / "glob", video="frames/*.png") == 0
+    assert predict(case, tmp_path / "folder") == 0
+    assert (tmp_path / "glob" / "amodal.json").read_bytes() == (
+        tmp_path / "folder" / "amodal.json"
+    ).read_bytes()
+
+
+def shorter(entries: list[dict]) -> None:
+    entries[0]["segmentations"].pop()
+
+
+def other_size(entries: list[dict]) -> None:
+    entries[0]["segmentations"][0] = masks.encode(np.ones((10, 10), bool))
+
+
+def broken_rle(entries: list[dict]) -> None:
+    rle = entries[0]["segmentations"][0]
+    entries[0]["segmentations"][0] = {"size": rle["size"], "counts": rle["counts"] + "5"}
+
+
+def same_id_twice(entries: list[dict]) -> None:
+    for entry in entries:
+        entry["track_id"] = 7
+
+
+def nothing_seen(entries: list[dict]) -> None:
+    for entry in entries:
+        entry["segmentations"] = [None] * FRAMES
+
+
+def no_tracks(entries: list[dict]) -> None:
+    entries.clear()
+
+
+@pytest.mark.parametrize("spoil", [shorter, other_size, broken_rle, same_id_twice, nothing_seen, no_tracks])
+def test_masks_that_do_not_fit(
+    case: Path, tmp_path: Path, capsys: pytest.CaptureFixture, spoil: Callable[[list[dict]], None]
+) -> None:
+    entries = results()
+    spoil(entries)
+    (tmp_path / "bad.json").write_text(json.dumps(entries))
+    assert predict(case, tmp_path / "out", visible=tmp_path / "bad.json") == 2
+    assert_one_line(capsys, "bad.json")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("a.json", "[{"), ("b.json", "{}"), ("c.txt", "what?\n"), ("d.bin", "\0\1")]
+)
+def test_masks_of_no_known_format(
+    case: Path, tmp_path: Path, capsys: pytest.CaptureFixture, name: str, content: str
+) -> None:
+    (tmp_path / name).write_text(content)
+    assert predict(case, tmp_path / "out", visible=tmp_path / name) == 2
+    assert_one_line(capsys, name)
+
+
+def test_videos_that_cannot_be_read(case: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    whole = (case / "clip.mp4").read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) // 2])
+    gap = tmp_path / "gap"
+    gap.mkdir()
+    for path in sorted((case / "frames").iterdir()):
+        if path.stem != "003":
+            (gap / path.name).write_bytes(path.read_bytes())
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "000.png").write_bytes((case / "frames" / "000.png").read_bytes()[:90])
+    for video in (tmp_path / "cut.mp4", gap, broken, tmp_path / "nowhere.mp4", tmp_path / "*.jpg"):
+        assert predict(case, tmp_path / "out", video=str(video)) == 2
+        assert_one_line(capsys, video.name.removesuffix(".jpg"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_checkpoints_that_do_not_fit(case: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    state = tiny_sam("none").to_original()
+    name = "image_encoder.blocks.0.attn.qkv.weight"
+    state[name] = state[name][:-1]
+    torch.save(state, tmp_path / "wrong.pth")
+    (tmp_path / "text.pth").write_text("not a checkpoint")
+    (tmp_path / "empty").mkdir()
+    for model in ("wrong.pth", "text.pth", "empty", "nowhere.pth"):
+        assert predict(case, tmp_path / "out", "--model", str(tmp_path / model)) == 2
+        assert_one_line(capsys, model)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--tracker", "crystal-ball"],
+        ["--prompt.count", "0"],
+        ["--prompt.strategy", "nearest"],
+        ["--recover", "sideways"],
+        ["--device", "toaster"],
+        ["--no-such-option"],
+    ],
+)
+def test_bad_options(case: Path, tmp_path: Path, words: list[str]) -> None:
+    assert predict(case, tmp_path / "out", *words) == 2
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_disk_that_is_full_leaves_nothing_half_written(case: Path, tmp_path: Path) -> None:
+    def small_disk() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+
+    done = subprocess.run(
+        words(case, tmp_path / "out"), capture_output=True, text=True, preexec_fn=small_disk
+    )
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1].startswith("samodal: ")
+    assert "Traceback" not in done.stderr
+    assert [path.name for path in (tmp_path / "out").iterdir() if path.stat().st_size >= 3000] == []
+    assert not [path for path in (tmp_path / "out").iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted(case: Path, tmp_path: Path, stop: signal.Signals) -> None:
+    long = toy_clip(frames=400)
+    write_video(tmp_path / "long.mp4", long.video)
+    only_visible(long.truth).write(tmp_path / "long.json")
+    command = words(case, tmp_path / "out", tmp_path / "long.mp4", tmp_path / "long.json")
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith("predicting")
+        process.send_signal(stop)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert errors.strip().splitlines()[-1].startswith("samodal: interrupted")
+    assert "Traceback" not in errors
+    assert not list(tmp_path.rglob(".*"))
+
+
+def words(case: Path, out: Path, video: Path, visible: Path) -> list[str]:
+    command = [sys.executable, "-m", "samodal", "predict", str(video), "--visible", str(visible)]
+    return [*command, "--model", str(case / "model"), "--out", str(out)]
+
+
+def test_help_and_version(capsys: pytest.CaptureFixture) -> None:
+    for command in ([], ["demo"], ["predict"], ["train"], ["synth"], ["show"]):
+        assert run([*command, "--help"]) == 0
+    assert "--visible" in capsys.readouterr().out
+    assert run(["--version"]) == 0
+    assert run(["nonsense"]) == 2
+
+
+def test_importing_is_quick_and_needs_no_torch() -> None:
+    code = "import sys, samodal; sys.exit('torch' in sys.modules or 'cv2' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+    code = "import sys, samodal.cli; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+    code = "import sys, samodal.data.visible, samodal.frames, samodal.data.asd, samodal.data.synthetic; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_synth_then_train(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    data, out = str(tmp_path / "data"), tmp_path / "run"
+    size = ["--frames", "2", "--size", "72x128", "--workers", "1"]
+    assert run(["synth", data, "--split", "train", "--videos", "1", *size]) == 0
+    assert run(["synth", data, "--split", "val", "--videos", "1", "--seed", "100000", *size]) == 0
+    tiny_sam("none").save_pretrained(tmp_path / "sam")
+    training = ["train", "asd", "--root", data, "--model", str(tmp_path / "sam"), "--out", str(out)]
+    training += ["--adapter", "sam-adapter", "--steps", "2", "--batch", "1", "--workers", "0"]
+    assert run(training) == 0
+    assert "sam-adapter" in (out / "best" / "config.json").read_text()
+    assert run(training) == 2
+    assert_one_line(capsys, "--resume")
+
+
+@pytest.mark.parametrize("text", ["360", "360x", "0x10", "ax10", "-1x10"])
+def test_sizes_that_are_none(text: str) -> None:
+    with pytest.raises(InputError):
+        parse_size(text)
+    assert parse_size("360x640") == (360, 640)
+
+
+def test_show_needs_a_report(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert run(["show", str(tmp_path)]) == 2
+    assert_one_line(capsys, "report.html")
+
+
+def assert_one_line(capsys: pytest.CaptureFixture, name: str) -> None:
+    """The error is one line that names what is wrong (progress may stand before it)."""
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("samodal: ")]
+    assert len(lines) == 1
+    assert name in lines[0]

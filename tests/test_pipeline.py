@@ -1,0 +1,129 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from toys import tiny_sam, toy_clip
+
+from samodal import masks
+from samodal.demo import only_visible, unrecovered
+from samodal.errors import InputError
+from samodal.pipeline import AmodalVideoSegmenter
+from samodal.prompts import PromptOptions
+from samodal.video import VideoTracks
+
+CLIP = toy_clip(frames=12, hidden=True)
+VISIBLE = only_visible(CLIP.truth)
+MODEL = tiny_sam()
+
+
+def segment(**options: object) -> VideoTracks:
+    return AmodalVideoSegmenter(MODEL, **options)(CLIP.video, VISIBLE)  # type: ignore[arg-type]
+
+
+def written(tracks: VideoTracks, folder: Path) -> bytes:
+    tracks.write(folder / "amodal.json")
+    return (folder / "amodal.json").read_bytes()
+
+
+def test_same_seed_same_bytes_whatever_the_batch(tmp_path: Path) -> None:
+    prompt = PromptOptions(count=2, kinds=("points", "mask"))
+    first = written(segment(seed=5, batch=1, prompt=prompt), tmp_path)
+    for batch in (3, 12, 100):
+        assert written(segment(seed=5, batch=batch, prompt=prompt), tmp_path) == first
+    assert written(segment(seed=6, prompt=prompt), tmp_path) != first
+
+
+def test_every_seen_instance_gets_a_mask_that_holds_what_is_seen() -> None:
+    for track, truth in zip(segment(), VISIBLE, strict=True):
+        for amodal, visible, state in zip(track.amodal, truth.visible, track.states, strict=True):
+            if visible:
+                assert state == "visible"
+                assert masks.union([amodal, visible]) == amodal
+
+
+def test_sam_alone_when_not_united() -> None:
+    united, alone = segment(), segment(unite_visible=False)
+    assert any(a.amodal != b.amodal for a, b in zip(united, alone, strict=True))
+
+
+def test_the_gap_is_filled_and_only_the_gap() -> None:
+    gap = [frame for frame, mask in enumerate(VISIBLE.tracks[0].visible) if mask is None]
+    assert gap
+    for mode in ("two-sided", "online"):
+        track = segment(recover=mode).tracks[0]
+        assert [frame for frame, state in enumerate(track.states) if state == "hidden"] == gap
+        assert all(track.amodal[frame] for frame in gap)
+        assert all(0 < track.scores[frame] <= 1 for frame in gap)
+    nothing = segment(recover="none").tracks[0]
+    assert all(nothing.amodal[frame] is None for frame in gap)
+    assert unrecovered(segment().tracks[0]).amodal == nothing.amodal
+
+
+def test_stream_is_online_frame_by_frame() -> None:
+    whole = segment(recover="online")
+    frames = list(AmodalVideoSegmenter(MODEL, recover="online").stream(CLIP.video, VISIBLE))
+    assert [frame.index for frame in frames] == list(range(len(CLIP)))
+    for track in whole:
+        for index, frame in enumerate(frames):
+            result = frame.instances.get(track.track_id)
+            if result is None:
+                assert track.states[index] == "absent"
+                continue
+            assert (result.amodal, result.state) == (track.amodal[index], track.states[index])
+            assert result.score == track.scores[index]
+            assert result.reason == track.reasons[index]
+
+
+def test_stream_does_not_look_ahead() -> None:
+    decoded: list[int] = []
+
+    class Watched(list):
+        def __getitem__(self, index: int) -> np.ndarray:  # type: ignore[override]
+            decoded.append(index)
+            return super().__getitem__(index)
+
+    video = toy_clip(frames=12, hidden=True).video
+    video.frames = Watched(video.frames)
+    stream = AmodalVideoSegmenter(MODEL, batch=2).stream(video, VISIBLE)
+    next(stream)
+    assert max(decoded) <= 1
+
+
+def test_frames_without_instances_are_not_encoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    nothing = VideoTracks(VISIBLE.size, len(CLIP), [], 1)
+    monkeypatch.setattr(MODEL, "encode_pixels", lambda pixels: pytest.fail("encoded"))
+    assert len(AmodalVideoSegmenter(MODEL)(CLIP.video, nothing)) == 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"tracker": "crystal-ball"},
+        {"recover": "sideways"},
+        {"prompt": PromptOptions("nearest")},
+        {"batch": 0},
+        {"seed": -1},
+        {"prompt": PromptOptions(count=0)},
+    ],
+)
+def test_bad_options_are_refused_at_once(options: dict) -> None:
+    with pytest.raises(InputError):
+        AmodalVideoSegmenter(MODEL, **options)
+
+
+def test_masks_of_another_video_are_refused() -> None:
+    for size, frames in (((10, 10), len(CLIP)), (VISIBLE.size, 3)):
+        with pytest.raises(InputError, match="visible masks"):
+            AmodalVideoSegmenter(MODEL)(CLIP.video, VideoTracks(size, frames))
+
+
+def test_what_is_written_can_be_read_again(tmp_path: Path) -> None:
+    tracks = segment()
+    first = written(tracks, tmp_path)
+    again = VideoTracks.read(tmp_path / "amodal.json")
+    assert written(again, tmp_path) == first
+    entry = json.loads(first)[0]
+    keys = "video_id track_id category_id score segmentations states scores visible_segmentations"
+    assert {*keys.split(), "occlusion_rates", "points"} <= set(entry)
+    assert {len(entry[key]) for key in ("segmentations", "states", "scores", "points")} == {len(CLIP)}
