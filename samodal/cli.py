@@ -210,7 +210,7 @@ def run(arguments: list[str]) -> int:
         return 0
     try:
         command = tyro.cli(
-            Command,  # type: ignore[arg-type]
+            Command,
             prog="samodal",
             args=arguments,
             description="Amodal video instance segmentation: visible masks in, full shapes out.",
@@ -218,7 +218,7 @@ def run(arguments: list[str]) -> int:
     except SystemExit as stop:  # --help, or words that don't fit
         return int(stop.code or 0)
     try:
-        command.run()  # type: ignore[attr-defined]
+        command.run()
     except InputError as error:
         print(f"samodal: {error}", file=sys.stderr)
         return 2

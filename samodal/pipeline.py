@@ -100,6 +100,8 @@ class AmodalVideoSegmenter:
     ) -> VideoTracks:
         """Amodal tracks of a whole video.
 
+        A track's score is that of its visible track x the mean of what SAM expects of its masks.
+
         Args:
             video: a `Video`, a file, a folder of frames or a glob pattern.
             visible: the visible masks, or a file or folder that `samodal.data.visible.read_visible` knows.
@@ -118,6 +120,8 @@ class AmodalVideoSegmenter:
                     track.scores[index] = answer.score
                     track.points[index] = answer.points
             progress()
+        for track in tracks:
+            track.score *= _mean([score for score in track.scores if score is not None])
         recovered = [recover_track(track, self.motion, self.recover, ego=ego) for track in tracks]
         return VideoTracks(visible.size, len(video), recovered, visible.video_id)
 
@@ -153,7 +157,7 @@ class AmodalVideoSegmenter:
                 arrays = np.zeros((len(seen[index]), *visible.size), bool)
                 for array, track in zip(arrays, seen[index], strict=True):
                     array[:] = masks.decode(track.visible[index])  # type: ignore[arg-type]
-                ego.push(frame, arrays.any(axis=0))
+                ego.push(frame, np.logical_or.reduce(arrays))
                 answers: list[Answer] = []
                 if index in embedding_of:
                     rngs = [prompt_rng(self.seed, visible.video_id, t.track_id, index) for t in seen[index]]
@@ -181,6 +185,10 @@ def _take(follower: Follower, index: int, answer: Answer, visible: masks.Rle | N
 def _result(found: Recovered) -> InstanceResult:
     score = None if found.state == "gone" else found.score
     return InstanceResult(found.amodal, found.state, score, reason=found.reason)
+
+
+def _mean(scores: list[float]) -> float:
+    return sum(scores) / len(scores) if scores else 0.0
 
 
 def _open(video: str | Path | Video, visible: str | Path | VideoTracks) -> tuple[Video, VideoTracks]:

@@ -182,9 +182,8 @@ def test_a_disk_that_is_full_leaves_nothing_half_written(case: Path, tmp_path: P
     def small_disk() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
 
-    done = subprocess.run(
-        words(case, tmp_path / "out"), capture_output=True, text=True, preexec_fn=small_disk
-    )
+    command = words(case, tmp_path / "out", case / "clip.mp4", case / "visible.json")
+    done = subprocess.run(command, capture_output=True, text=True, preexec_fn=small_disk)
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1].startswith("samodal: ")
     assert "Traceback" not in done.stderr

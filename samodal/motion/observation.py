@@ -9,6 +9,8 @@ from samodal import masks
 from samodal.masks import Rle
 
 SHRINKING = 0.05  # an amodal area that falls faster than this a frame is taken for a badly guessed mask
+MISSING=1.0
+DEAD=.7
 UNKNOWN = 10.0  # standard deviation of what a cut mask does not tell, in units of the size
 
 
@@ -58,17 +60,22 @@ def observe(frame: int, mask: Rle, visible_fraction: float) -> Observation:
 
 
 def trust(observations: Sequence[Observation]) -> np.ndarray:
-    """(n,) in (0, 1]: the visible fraction, lowered where the mask is too small beside those of nearby frames.
+    """(n,) in (0, 1]: how good the masks are, the product of `visible_fraction` and `shrunk`."""
+    seen = np.array([o.visible_fraction for o in observations])
+    return np.maximum(np.minimum(seen, shrunk(observations)), 0.01)
 
-    When little is visible, networks tend to answer with little more than what is visible. Things do not shrink
-    that fast; such a mask counts as the fraction of the area that it should have.
+
+def shrunk(observations: Sequence[Observation]) -> np.ndarray:
+    """(n,) in (0, 1]: the mask's area / the area that it should have beside the masks of nearby frames.
+
+    When little is visible, networks tend to answer with little more than what is visible, and the visible fraction
+    then says that nothing is hidden. But things do not shrink that fast.
     """
     frames = np.array([o.frame for o in observations])
     areas = np.array([o.scale**2 for o in observations])
     expected = (areas * np.exp(-SHRINKING * np.abs(np.subtract.outer(frames, frames)))).max(1)
     cut = np.array([o.is_cut for o in observations])
-    seen = np.array([o.visible_fraction for o in observations])
-    return np.maximum(np.where(cut, seen, np.minimum(seen, areas / expected)), 0.01)
+    return np.where(cut, 1.0, areas / expected)
 
 
 @dataclass(frozen=True)
@@ -100,7 +107,8 @@ def measure(observations: Sequence[Observation]) -> Measurements:
     reference = max(whole, key=lambda pair: pair[0])[1] if whole else None
     rows = [_measure_one(o, reference) for o in observations]
     centers, scales, center_sigmas, size_sigmas = (np.array(column) for column in zip(*rows, strict=True))
-    noise = 0.02 + 0.25 * (1.0 - trusted) ** 2
+    hidden = 1.0 - np.array([o.visible_fraction for o in observations])
+    noise = 0.02 + 0.25 * hidden**2 + MISSING * np.maximum(1.0 - shrunk(observations) / DEAD, 0.0) ** 2
     return Measurements(
         np.array([o.frame for o in observations]),
         centers,

@@ -37,9 +37,9 @@ class PerspectiveMotion:
         depth: motion in depth, as a share of the depth at the last sighting a frame.
     """
 
-    across: Wander = Wander(0.2, 0.006)
+    across: Wander = Wander(0.2, 0.015)
     upright: Wander = Wander(0.05, 0.003)
-    depth: Wander = Wander(0.03, 0.0006)
+    depth: Wander = Wander(0.03, 0.001)
 
     def predict(
         self, before: Sequence[Observation], frame: int, ego: EgoMotion, after: Sequence[Observation] = ()

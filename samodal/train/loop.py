@@ -109,7 +109,7 @@ def train(
             batch["target"],
             batch["visible"],
             batch["valid"],
-            options.hidden_weight,
+            hidden_weight=options.hidden_weight,
         )
         accelerator.backward(parts["loss"])
         accelerator.clip_grad_norm_(model.parameters(), options.clip_norm)

@@ -11,14 +11,26 @@ import torch.nn.functional as F
 def focal_loss(
     logits: torch.Tensor, target: torch.Tensor, alpha: float = 0.8, gamma: float = 2
 ) -> torch.Tensor:
-    """Focal loss of every pixel, averaged over a mask's pixels: (..., h, w) -> (...).
+    """Focal loss of every pixel: (..., h, w) -> (..., h, w).
 
     Source: S-AModal section 4 (alpha 0.8 for both classes, gamma 2). The original's code takes the focal form of
     the *mean* cross-entropy instead, which does not focus on hard pixels.
     """
     cross_entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
     probability_of_target = 1 - (logits.sigmoid() - target).abs()
-    return (alpha * (1 - probability_of_target) ** gamma * cross_entropy).mean((-2, -1))
+    return alpha * (1 - probability_of_target) ** gamma * cross_entropy
+
+
+def mean_around(
+    values: torch.Tensor, target: torch.Tensor, times: float = 4, least: int = 64
+) -> torch.Tensor:
+    """Sum of (..., h, w) over `times` the area of the mask (at least `least`, at most all pixels): -> (...).
+
+    A mean over all pixels makes the loss of a small instance vanish beside its dice loss; so the two keep step.
+    """
+    height, width = values.shape[-2:]
+    area = target.sum((-2, -1))
+    return values.sum((-2, -1)) / (times * area).clamp(min(least, height * width), height * width)
 
 
 def dice_loss(logits: torch.Tensor, target: torch.Tensor, smooth: float = 1.0) -> torch.Tensor:
@@ -47,6 +59,7 @@ def mask_loss(
     target: torch.Tensor,
     visible: torch.Tensor,
     valid: torch.Tensor,
+    focal_weight: float = 5.0,
     hidden_weight: float = 1.0,
     iou_weight: float = 1.0,
 ) -> dict[str, torch.Tensor]:
@@ -58,24 +71,25 @@ def mask_loss(
         target: (B, N, h, w) in [0, 1].
         visible: (B, N, h, w) in [0, 1], the visible mask.
         valid: (B, N) bool, False for padding.
+        focal_weight: weight of the focal loss beside the dice loss (S-AModal: 20, with a mean over all pixels).
         hidden_weight: weight of a second dice loss outside the visible mask, for instances with a hidden part:
             there the visible mask gives no help, and a few pixels would be lost in the loss over the whole mask.
         iou_weight: weight of the loss that makes the predicted IoU true (the original leaves it untrained).
 
     Returns:
-        "loss" = 20 focal + dice + the weighted extra parts, and the parts by name.
+        "loss", the weighted sum, and its parts by name.
     """
     hidden_target = (target - visible).clamp(min=0)
     has_hidden = valid & (hidden_target.sum((-2, -1)) > 0.5)
     outside = logits.masked_fill(visible > 0.5, -20.0)
     parts = {
-        "focal": _mean(focal_loss(logits, target), valid),
+        "focal": _mean(mean_around(focal_loss(logits, target), target), valid),
         "dice": _mean(dice_loss(logits, target), valid),
         "hidden": _mean(dice_loss(outside, hidden_target), has_hidden),
         "iou": _mean((predicted_iou - soft_iou(logits, target)) ** 2, valid),
     }
-    total = 20 * parts["focal"] + parts["dice"] + hidden_weight * parts["hidden"] + iou_weight * parts["iou"]
-    return {"loss": total, **parts}
+    weights = {"focal": focal_weight, "dice": 1.0, "hidden": hidden_weight, "iou": iou_weight}
+    return {"loss": torch.stack([weights[name] * part for name, part in parts.items()]).sum(), **parts}
 
 
 def _mean(values: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from samodal import masks
-from samodal.motion.observation import best, measure, observe
+from samodal.motion.observation import measure, observe, trust
 
 SIZE = (120, 200)
 
@@ -43,13 +43,11 @@ def test_the_less_was_visible_the_less_it_counts():
     assert (np.diff(measured.size_sigmas) > 0).all()
 
 
-def test_the_best_mask_is_well_seen_whole_and_recent():
-    whole = rectangle(60, 40, 40, 30)
-    old, full, sliver, cut = (
-        observe(0, whole, 1.0),
-        observe(20, whole, 0.95),
-        observe(24, whole, 0.1),
-        observe(25, rectangle(-10, 40, 40, 30), 1.0),
-    )
-    assert best([old, full, sliver, cut], 26) is full
-    assert best([cut], 26) is cut
+def test_a_mask_that_shrinks_too_fast_is_not_trusted():
+    """A network that answers a sliver with the sliver says that all of it is visible."""
+    seen = [observe(k, rectangle(60, 40, 40, 30), 1.0) for k in range(5)]
+    seen += [observe(5, rectangle(60, 40, 10, 30), 1.0)]
+    assert trust(seen)[:5] == pytest.approx(1.0)
+    assert trust(seen)[5] == pytest.approx(0.25, abs=0.03)
+    receding = [observe(k, rectangle(20, 20, 40 - k, 30 - 0.75 * k), 1.0) for k in range(6)]
+    assert trust(receding).min() > 0.9

@@ -13,7 +13,7 @@ __all__ = ["FPS", "PRESETS", "World", "build_world", "make_clip", "render_frame"
 
 FPS = 1 / STEP
 
-FOLLOWED = 10
+FOLLOWED = 5
 """Frames after it was last seen for which a hidden instance stays in the truth."""
 
 
@@ -29,7 +29,7 @@ def make_clip(seed: int, frames: int = 40, size: tuple[int, int] = (360, 640), p
     Returns:
         The clip. Categories are those of Cityscapes (24 person, 25 rider, 26 car, 27 truck, 28 bus,
         32 motorcycle, 33 bicycle). Amodal masks end at the image border. A track begins in the frame in which
-        it is first seen and ends at most 10 frames after it was last seen; what is too far away is scenery.
+        it is first seen and ends at most 5 frames after it was last seen; what is too far away is scenery.
         `extra` holds per frame "camera" (see `Camera.to_json`), "depth_order" (track ids, near to far) and
         "occluders" (track id -> track id of what hides most of it, "scene", or None); "weather" and "preset".
 

@@ -61,7 +61,7 @@ def paint_solid(
     nothing = [Window(np.zeros((0, 0), np.uint8), (0, 0))] * slots
     if len(faces) == 0:
         return nothing
-    every = np.concatenate(polygons) if isinstance(polygons, list) else polygons.reshape(-1, 2)
+    every = np.concatenate(polygons)
     height, width = canvas.frame.shape[:2]
     x0, y0 = np.maximum((every.min(0) >> SHIFT) - 1, 0).tolist()
     x1, y1 = np.minimum((every.max(0) >> SHIFT) + 3, (width, height)).tolist()
@@ -70,12 +70,8 @@ def paint_solid(
     frame, ids = canvas.frame[y0:y1, x0:x1], canvas.ids[x0:x1, y0:y1]
     masks = [np.zeros(ids.shape, np.uint8) for _ in range(slots)]
     corner = np.array([x0, y0], np.int32) << SHIFT
-    if isinstance(polygons, list):
-        polygons = [polygon - corner for polygon in polygons]
-        flipped = [np.ascontiguousarray(polygon[:, ::-1]) for polygon in polygons]
-    else:
-        polygons = polygons - corner
-        flipped = np.ascontiguousarray(polygons[..., ::-1])
+    polygons = [polygon - corner for polygon in polygons]
+    flipped = [np.ascontiguousarray(polygon[:, ::-1]) for polygon in polygons]
     gain, clear = _light(shape.normals[faces] @ turn.T, weather, points)
     colours = _colours(shape, faces, weather, gain, clear)
     room = (x1 - x0) * (y1 - y0)
@@ -102,10 +98,10 @@ def paint_solid(
 
 def _polygons(
     camera: Camera, shape: Shape, points: np.ndarray, faces: np.ndarray
-) -> tuple[np.ndarray, np.ndarray | list[np.ndarray]]:
+) -> tuple[np.ndarray, list[np.ndarray]]:
     """Corners in pixels of those faces that have a part in front of the camera (points: (N, 3), its coordinates)."""
     if points[:, 2].min() > NEAR:
-        return faces, _fixed(camera.to_image(points))[shape.faces[faces]]
+        return faces, list(_fixed(camera.to_image(points))[shape.faces[faces]])
     kept, polygons = [], []
     for face in faces.tolist():
         ring = points[shape.faces[face]]

@@ -25,7 +25,7 @@ def draw_parked(rng: Rng, town: Town) -> list[Solid]:
         if road.parking < 2:
             continue
         for side in (-1, 1):
-            share = rng.uniform(0.0, 0.65) ** 1.6 * town.busy
+            share = rng.uniform(0.0, 0.6) ** 1.6 * town.busy
             at, end = town.span(road)
             while at < end:
                 kind = rng.random()
@@ -42,16 +42,11 @@ def draw_parked(rng: Rng, town: Town) -> list[Solid]:
 def draw_walkers(rng: Rng, town: Town) -> list[Solid]:
     """People on the pavements, alone and in groups, and some who cross where the lights let them."""
     result = []
-    few = 20 / town.busy * (1.5 if len(town.roads) > 1 else 1.0)
+    few = 26 / town.busy * (1.5 if len(town.roads) > 1 else 1.0)
     for road in town.roads:
         begin, end = town.span(road)
         for side in (-1, 1):
-            places = rng.uniform(begin + 8, end, rng.poisson((end - begin) / few)).tolist()
-            # Somebody has to be there to be hidden when something large passes.
-            places += [
-                at + rng.uniform(5, 25) for at, where in town.meetings if where == side for _ in range(2)
-            ]
-            for s in places:
+            for s in rng.uniform(begin + 8, end, rng.poisson((end - begin) / few)):
                 d = side * rng.uniform(road.kerb + 1.1, road.front - 0.5)
                 pace = 0.0 if rng.random() < 0.12 else rng.uniform(0.8, 1.8) * rng.choice([-1, 1])
                 for _ in range(1 + (rng.random() < 0.3) * int(rng.integers(1, 3))):
@@ -103,7 +98,7 @@ def draw_furniture(rng: Rng, town: Town) -> list[Solid]:
                 if at > next_tree and np.isfinite(every):
                     result.append(_still(scenery.tree(rng, crowns), road, at, d))
                     next_tree = at + every
-                elif rng.random() < 0.45:
+                elif rng.random() < 0.3:
                     result.append(_still(scenery.pole(rng, town.night), road, at, d))
                 elif rng.random() < 0.3 and road.free(at, 6.0):
                     result.append(_still(scenery.kiosk(rng, town.style), road, at, side * (road.kerb + 1.2)))

@@ -1,6 +1,6 @@
 """The plan of a clip: which roads, which scene, where the ego car goes, and everybody else on wheels."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -31,7 +31,6 @@ class Town:
         speed: metres a second that people like to drive; busy: factor on how many there are.
         ego: the ego car, which nobody sees; parked: it stands at the kerb all the time.
         night: lamps are on.
-        meetings: where (metres along the main road) and on which side (1 = left) something large will pass.
     """
 
     style: Style
@@ -43,7 +42,6 @@ class Town:
     roads: list[Road]
     ego: Driver
     parked: bool
-    meetings: list[tuple[float, float]] = field(default_factory=list)
 
     @property
     def main(self) -> Road:
@@ -149,11 +147,11 @@ def _lane_traffic(rng: Rng, town: Town, road: Road, lane: Lane, stop: float) -> 
         span = (-25.0, ahead) if lane.direction == 1 else (-ahead - 8 * town.seconds, 25.0)
     else:
         span = (-75.0, 30.0)
-    spacing = (44 if mine else 17) / town.busy * (1.4 if road.lanes > 1 else 1.0)
+    spacing = (52 if mine else 18) / town.busy * (1.4 if road.lanes > 1 else 1.0)
     line = queue(rng, lambda: draw_vehicle(rng, town.style, town.night), lane, span, spacing, wish, stop)
     if lane is ego.lane or (mine and town.scene == "turn" and lane.direction == 1):
         line = [d for d in line if not -12 < d.progress - ego.progress < 9 + d.model.length]
-    if mine and town.scene == "street" and (rng.random() < 0.4 or not town.meetings):
+    if mine and town.scene == "street" and rng.random() < 0.6:
         line = _with_pass(rng, town, lane, line, wish)
     return line
 
@@ -167,7 +165,6 @@ def _with_pass(rng: Rng, town: Town, lane: Lane, line: list[Driver], wish: float
     meet = rng.uniform(0.25, 0.8) * town.seconds
     wish = wish if lane.direction == -1 else town.ego.speed + rng.uniform(3, 6)
     at = lane.direction * (town.ego.progress + town.ego.speed * meet) - wish * meet
-    town.meetings.append((town.ego.progress + town.ego.speed * meet, np.sign(lane.d - town.ego.lane.d)))
     room = [d for d in line if abs(d.progress - at) > (d.model.length + model.length) / 2 + 6]
     return [*room, Driver(model, lane, at, wish, wish)]
 
@@ -177,7 +174,7 @@ def _cyclists(rng: Rng, town: Town, direction: int, stop: float) -> list[Driver]
     lane = Lane(main.path, -direction * (main.lanes * main.lane + main.bike / 2), direction)
     span = (4.0, 60.0) if direction == 1 else (-80.0, -4.0)
     return queue(
-        rng, lambda: people.rider(rng, town.style, False, town.night), lane, span, 24 / town.busy,
+        rng, lambda: people.rider(rng, town.style, False, town.night), lane, span, 32 / town.busy,
         rng.uniform(3.5, 6.5), stop,
     )  # fmt: skip
 

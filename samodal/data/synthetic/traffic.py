@@ -11,6 +11,9 @@ from samodal.data.synthetic.roads import Path, Road
 from samodal.data.synthetic.textures import Rng
 from samodal.data.synthetic.vehicles import Model
 
+SMALL = 200.0
+"""Pixels that an instance covers at its far limit in an image 640 pixels wide."""
+
 
 @dataclass
 class Solid:
@@ -169,6 +172,12 @@ def cross(
     poses = road.path.at(np.full(frames, s), d + pace * time)
     poses[:, 2] += np.pi / 2 if pace > 0 else -np.pi / 2
     return Solid(model, poses, gait(model, abs(pace) * time + rng.uniform(0, 1)))
+
+
+def far_limit(model: Model, fov: float) -> float:
+    """Metres beyond which a model counts as scenery; the same in all frames and image sizes."""
+    area = 0.7 * model.height * np.sqrt(model.length * model.width)
+    return float(320 / np.tan(fov / 2) * np.sqrt(area / SMALL))
 
 
 def drop_collisions(solids: list[Solid], frames: int, keep: int = 1) -> list[Solid]:

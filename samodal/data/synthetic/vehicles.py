@@ -36,6 +36,10 @@ class Phases(Sequence[Shape]):
         return self._build(int(index))
 
 
+CLEARANCE = 0.35
+"""Metres between the ground and the bodies of vehicles, at most: feet can be seen below them."""
+
+
 @dataclass
 class Model:
     """A kind of thing that can stand or move in the world.
@@ -244,7 +248,7 @@ def lorry(rng: Rng, style: Style, night: bool) -> Model:
     grey = np.array([58.0, 58, 62])
     beam = (-half, half - 0.1, -body, body)
     bounds = np.array([[-half, -body, 0.12], [half, body, 0.95]])
-    chassis = sculptor.frustum(beam, beam, (0.45, 0.95), grey, bounds)
+    chassis = sculptor.frustum(beam, beam, (float(rng.uniform(0.25, CLEARANCE)), 0.95), grey, bounds)
     _lights(sculptor, chassis.front, chassis.rear, night, (0.3, 0.8))
     front = half - cab
     cab_top = min(height, float(rng.uniform(2.5, 3.0)))
@@ -290,7 +294,7 @@ def bus(rng: Rng, style: Style, night: bool) -> Model:
     foot = (-half, half, -body, body)
     top = (-half + 0.05, half - rng.uniform(0.05, 0.25), -body + 0.06, body - 0.06)
     bounds = np.array([[-half, -body, 0.12], [half, body, height]])
-    faces = sculptor.frustum(foot, top, (0.32, height), paint, bounds)
+    faces = sculptor.frustum(foot, top, (0.28, height), paint, bounds)
     side = textures.bus_side(rng, paint, (84, 320), style.hard)
     sculptor.texture(faces.right, side)
     sculptor.texture(

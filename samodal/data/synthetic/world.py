@@ -6,17 +6,16 @@ import numpy as np
 
 from samodal.data.synthetic import textures
 from samodal.data.synthetic.camera import Camera
+from samodal.data.synthetic.encounters import draw_encounters
 from samodal.data.synthetic.ground import Ground, draw_ground
 from samodal.data.synthetic.sides import draw_furniture, draw_houses, draw_parked, draw_walkers
 from samodal.data.synthetic.style import Style
 from samodal.data.synthetic.textures import Rng
 from samodal.data.synthetic.town import STEP, Town, draw_traffic, plan_town
-from samodal.data.synthetic.traffic import Solid, drop_collisions
+from samodal.data.synthetic.traffic import Solid, drop_collisions, far_limit
 from samodal.data.synthetic.weather import Weather, draw_weather
 
 PRESETS = ("easy", "hard")
-SMALL = 220.0
-"""Pixels that an instance covers at its far limit in an image 640 pixels wide."""
 
 
 @dataclass
@@ -66,18 +65,20 @@ def build_world(seed: int, frames: int, preset: str = "easy") -> World:
     ego, *traffic = draw_traffic(rng, town)
     things = [ego, *draw_furniture(rng, town), *draw_parked(rng, town), *traffic, *draw_walkers(rng, town)]
     solids = drop_collisions(things, frames)[1:] + draw_houses(rng, town)
-    categories = number_instances(solids)
     cameras = _cameras(rng, town, ego.poses)
+    fov = float(np.radians(rng.uniform(60, 88)))
+    wanted = int(rng.integers(3, 6) if hard else rng.integers(1, 4))
+    solids += draw_encounters(rng, town, solids, cameras, fov, wanted)
+    categories = number_instances(solids)
     low, high = cameras[:, :2].min(0) - 85, cameras[:, :2].max(0) + 85
     skyline = (weather.haze * 0.75 + 0.25 * style.wall(rng) * weather.ambient).clip(0, 255)
-    fov = float(np.radians(rng.uniform(60, 88)))
     return World(
         seed=seed,
         cameras=cameras,
         fov=fov,
         solids=solids,
         categories=categories,
-        limits=far_limits(solids, fov),
+        limits={i: far_limit(solid.model, fov) for solid in solids for i in solid.track_ids},
         ground=draw_ground(rng, style, town.roads, low, high, weather.name == "rain"),
         sky=textures.sky(rng, weather.top, weather.low, weather.clouds, skyline),
         weather=weather,
@@ -93,16 +94,6 @@ def number_instances(solids: list[Solid]) -> dict[int, int]:
         solid.track_ids = tuple(range(first, first + len(solid.model.categories)))
         categories.update(zip(solid.track_ids, solid.model.categories, strict=True))
     return categories
-
-
-def far_limits(solids: list[Solid], fov: float) -> dict[int, float]:
-    """Distance in metres at which each track covers about `SMALL` pixels; the same in all frames and sizes."""
-    focal = 320 / np.tan(fov / 2)
-    limits: dict[int, float] = {}
-    for solid in solids:
-        area = 0.7 * solid.model.height * np.sqrt(solid.model.length * solid.model.width)
-        limits.update(dict.fromkeys(solid.track_ids, float(focal * np.sqrt(area / SMALL))))
-    return limits
 
 
 def _cameras(rng: Rng, town: Town, ego: np.ndarray) -> np.ndarray:
