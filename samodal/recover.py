@@ -1,8 +1,7 @@
-"""One track through its gaps: frames in which a known instance has no visible pixel get an amodal mask, or an end.
+"""One track through its gaps: frames in which a known instance has no visible pixel get a mask, or an end.
 
-`Follower` works causally, frame by frame; `recover_track` runs it over a whole track, and in mode `two-sided` lets it
-see the far side of a gap too. Where the instance is comes from a `HiddenInstanceModel`; its shape is carried along
-from the best masks near the gap.
+`Follower` works causally, frame by frame. `recover_track` runs it over a whole track, and in mode `two-sided` lets
+it see the far side of a gap too. Where the instance is comes from a `HiddenInstanceModel`.
 """
 
 from collections import deque
@@ -25,8 +24,8 @@ Mode = Literal["two-sided", "online", "none"]
 HISTORY = 30  # observations that are remembered
 HORIZON = 60  # and for how many frames
 LOOK_AHEAD = 15  # observations used from the far side of a gap
-LOST = 1.0
-LEAST_INSIDE = 0.1  # an instance of which less than this lies inside the image has left it
+LOST = 1.0  # doubt (see `Follower.predict`) that ends a track: beyond it, masks hardly ever hit
+LEAST_INSIDE = 0.1  # an instance of which less than this share lies inside the image has left it
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Recovered:
 
 
 class Follower:
-    """Follows one instance causally, with bounded memory: `update` where it is seen, `predict` where it is not.
+    """Follows one instance with bounded memory: `update` in frames that show it, `predict` in the others.
 
     Args:
         motion: the model of a hidden instance.
@@ -55,7 +54,7 @@ class Follower:
         self.ended: str | None = None
 
     def update(self, seen: Observation, score: float) -> None:
-        """Take an observation (`samodal.motion.observation.observe`), later than all before, and its score."""
+        """Take an observation (see `samodal.motion.observation.observe`) later than all before, and its score."""
         self.history.append(seen)
         while self.history[0].frame < seen.frame - HORIZON:
             self.history.popleft()
@@ -64,10 +63,11 @@ class Follower:
     def predict(self, frame: int, after: Sequence[Observation] = ()) -> Recovered:
         """The instance in a frame without visible pixels, after at least one `update`.
 
-        The score is that of the last observation x exp(-doubt^2), where doubt is the predicted standard deviation of the
-        centre in units of half the width (and of log size). A track ends when doubt exceeds 1, or when less than
-        a tenth of it is inside the image; it begins again with the next `update`. With `after`, observations from the
-        far side of the gap, it never ends, but may be outside the frame for a while.
+        The score is that of the last observation x exp(-doubt^2). Doubt is the predicted standard deviation of
+        the centre in halves of the size (square root of the area), and of log size, root of the sum of squares.
+        A track ends when doubt exceeds 1 ("lost"), or when less than a tenth of it is inside the image ("left the
+        frame"); the next `update` begins it again. With `after`, observations from the far side of the gap, it
+        never ends, but may be "outside the frame" for a while.
         """
         if self.ended and not after:
             return Recovered(None, "gone", 0.0, self.ended)
@@ -93,14 +93,15 @@ def recover_track(
     """Fill the frames of a track in which it is not seen, from its first to the last frame of the video.
 
     Args:
-        track: with `visible` and, where visible, `amodal` masks (and `scores`, else its own score counts). Not changed.
-        motion: where a hidden instance is.
-        mode: `two-sided` uses both sides of a gap (and only the near side of one that never ends), `online` only the past,
-            exactly as a `Follower` does frame by frame, `none` fills nothing.
+        track: with `visible` and, where visible, `amodal` masks, and `scores` (or the track's score counts).
+            It is not changed.
+        motion: says where a hidden instance is.
+        mode: `two-sided` uses both sides of a gap (only the near side of one that never ends), `online` only the
+            past, exactly as a `Follower` does frame by frame, `none` fills nothing.
         ego: the camera's motion over the video; None means a camera that stands still.
 
     Returns:
-        A new track. Frames without visible pixels are `hidden` with a mask, or `gone` without one, with a reason;
+        A new track. Frames without visible pixels are `hidden` with a mask or `gone` without one, with a reason;
         before the first sighting they stay `absent`. A visible frame without amodal mask gets one, too.
 
     Raises:

@@ -1,4 +1,5 @@
 import copy
+import itertools
 
 import numpy as np
 import pytest
@@ -174,7 +175,7 @@ def test_shape_is_interpolated_between_both_ends():
     track, _ = moving_track(30, range(10, 21), lambda k: (100, 60 - k / 2, 50, 20 + k))
     found = recover_track(track, PerspectiveMotion(), "two-sided")
     heights = [masks.box(found.amodal[k])[3] for k in range(9, 22)]
-    assert all(b >= a - 1 for a, b in zip(heights, heights[1:], strict=False))
+    assert all(b >= a - 1 for a, b in itertools.pairwise(heights))
     assert heights[0] < heights[6] < heights[-1]
 
 
@@ -186,6 +187,21 @@ def test_the_camera_turns_away_and_back():
     found = recover_track(track, PerspectiveMotion(), "online", ego=Turning(pan))
     assert min(masks.iou(found.amodal[k], truth[k]) for k in range(16, 26)) > 0.8
     assert masks.iou(recover_track(track, PerspectiveMotion(), "online").amodal[25], truth[25]) < 0.3
+
+
+def test_a_long_turn_away_does_not_break():
+    """More than a right angle: what was seen before is behind the camera."""
+
+    class Turn:
+        def between(self, i, j):
+            angle, k = 0.15 * (j - i), np.array([[250.0, 0, 160], [0, 250, 90], [0, 0, 1]])
+            sin, cos = np.sin(angle), np.cos(angle)
+            turn = np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]])
+            return Motion(k @ turn @ np.linalg.inv(k), 100)
+
+    track, _ = moving_track(40, range(12, 40), lambda k: (100, 60, 40, 30))
+    found = recover_track(track, PerspectiveMotion(), "online", ego=Turn())
+    assert found.states[-1] == "gone"
 
 
 def test_mode_none_fills_nothing_and_other_modes_are_refused():

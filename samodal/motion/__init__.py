@@ -1,8 +1,8 @@
-"""Where did a hidden instance go: the camera's own motion, and models of an instance that is not seen.
+"""Where did a hidden instance go: the camera's turning, and models of an instance that is not seen.
 
 The flow of the data: frames -> `EgoMotion` (once per video, shared by all instances); amodal masks of seen frames
--> `Observation`s; both -> `HiddenInstanceModel.predict` -> `Prediction` (where, how large, how sure).
-`samodal.recover` carries a mask there. Both protocols are the places where third parties plug in.
+-> `Observation`s; both -> `HiddenInstanceModel.predict` -> `Prediction` (where, how large, how sure); `carry`
+puts a mask there. `samodal.recover` does all this for a track. Both protocols are where third parties plug in.
 """
 
 from collections.abc import Sequence
@@ -18,13 +18,13 @@ from samodal.motion.observation import Observation
 class Motion:
     """How the picture moved between two frames because the camera turned.
 
-    The camera's turning moves near and far things alike, so one matrix holds for all of them. What its driving does to
-    a thing depends on the thing's depth and is left to the model of that thing.
+    Turning moves near and far things alike, so one matrix holds for all of them. What the camera's driving does
+    to a thing depends on the thing's depth and is left to the model of that thing.
 
     Attributes:
-        rotation: (3, 3) float64 homography of pixel coordinates (x, y, 1): K R K^-1 for a camera matrix K and a turn R.
-        inliers: number of corners that agree (the least over the frames in between); 0 when it cannot be told,
-            frames that gave no answer then count as the identity.
+        rotation: (3, 3) float64 homography of pixels (x, y, 1): K R K^-1 for a camera matrix K and a turn R.
+        inliers: number of corners that agree (the least over the frames in between); 0 when it cannot be
+            told: frames that gave no answer count as the identity.
     """
 
     rotation: np.ndarray
@@ -32,7 +32,7 @@ class Motion:
 
 
 class EgoMotion(Protocol):
-    """The camera's own motion, measured from frames or known from odometry."""
+    """The camera's own motion, measured from frames (`FrameEgo`) or known from odometry."""
 
     def between(self, i: int, j: int) -> Motion:
         """The motion from frame i to frame j (any order)."""

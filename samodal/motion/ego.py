@@ -1,6 +1,7 @@
-"""Ego-motion: how the camera moved the picture, from corners of the static scene.
+"""Ego-motion: how the camera turned, from corners of the static scene.
 
-A frame is looked at once, when it is pushed; all instances share the result. Nothing here is random: no draw, no seed.
+A frame is looked at once, when it is pushed; all instances share the result. Nothing is drawn at random, so nothing
+depends on other calls.
 """
 
 from dataclasses import dataclass
@@ -80,7 +81,7 @@ class FrameEgo:
             self._steps.pop(self.count - 1 - self.keep, None)
 
     def between(self, i: int, j: int) -> Motion:
-        """The motion from frame i to frame j, chained from neighbours; frames not kept count as standing still."""
+        """The motion from frame i to frame j, chained from neighbours; frames not kept count as still."""
         if i == j:
             return STILL
         if i > j:
@@ -115,14 +116,13 @@ def _work_image(frame: np.ndarray, moving: np.ndarray | None, scale: float) -> t
 def _follow_corners(
     grey: np.ndarray, static: np.ndarray, next_grey: np.ndarray, next_static: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Corners of the static scene, (N, 2) float64 in both images, that flow forth and back to where they were."""
+    """Static corners, (N, 2) float64 in both images, that flow forth and back to where they were."""
     nothing = np.zeros((0, 2))
     corners = cv2.goodFeaturesToTrack(grey, CORNERS, qualityLevel=0.01, minDistance=8, mask=static)
     if corners is None or len(corners) < MIN_INLIERS:
         return nothing, nothing
-    window = {"winSize": (15, 15), "maxLevel": 3}
-    moved, found, _ = cv2.calcOpticalFlowPyrLK(grey, next_grey, corners, None, **window)
-    back, found_back, _ = cv2.calcOpticalFlowPyrLK(next_grey, grey, moved, None, **window)
+    moved, found, _ = cv2.calcOpticalFlowPyrLK(grey, next_grey, corners, None, winSize=(15, 15))  # type: ignore[call-overload]
+    back, found_back, _ = cv2.calcOpticalFlowPyrLK(next_grey, grey, moved, None, winSize=(15, 15))  # type: ignore[call-overload]
     corners, moved, back = corners.reshape(-1, 2), moved.reshape(-1, 2), back.reshape(-1, 2)
     good = (found.ravel() == 1) & (found_back.ravel() == 1) & (np.abs(corners - back).max(1) < 0.5)
     x, y = np.rint(np.nan_to_num(moved, nan=-1.0)).clip(-1, 1e6).astype(int).T
@@ -137,9 +137,9 @@ def fit_turn(
 ) -> tuple[Motion, Heading]:
     """How the camera turned, from N static corners (x, y) before and after, (N, 2) each.
 
-    A camera that drives moves a point along the ray from the image of its heading, by an amount that depends on the
-    point's depth. *Across* that ray only the turning is left, whatever the depth. So three angles and the heading
-    follow from the flow across, by least squares that corners off the fit weigh little in (Cauchy).
+    A camera that drives moves a point along the ray from the image of its heading, by an amount that depends on
+    the point's depth. *Across* that ray only the turning is left, whatever the depth. So three angles and the
+    heading follow from the flow across, by least squares in which stray corners weigh little (Cauchy).
 
     Args:
         starts: where they were.
@@ -175,9 +175,7 @@ def fit_turn(
         wanted = (across * flow).sum(1)
         weighted = design * (weights / noise**2)[:, None]
         information = weighted.T @ design + known
-        step = np.linalg.solve(
-            information, weighted.T @ wanted + known[:, 3:] @ (heading.place - place)
-        )
+        step = np.linalg.solve(information, weighted.T @ wanted + known[:, 3:] @ (heading.place - place))
         angles, place = step[:3], place + step[3:].clip(-0.05, 0.05)
         misfit = np.abs(wanted - design @ step) / noise
         weights = 1 / (1 + (misfit / 1.5) ** 2)

@@ -1,4 +1,4 @@
-"""What the seen frames say about an instance: centre and size of its amodal masks, and how far to trust them."""
+"""What the seen frames say about an instance: centre and size of its masks, and how far to trust them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,9 +8,8 @@ import numpy as np
 from samodal import masks
 from samodal.masks import Rle
 
-SHRINKING = 0.05  # an amodal area that falls faster than this a frame is taken for a badly guessed mask
-MISSING=1.0
-DEAD=.7
+SHRINKING = 0.05  # an amodal area is not expected to fall faster than by this share a frame,
+SCATTER = 0.6  # and counts as too small when it is below this share of what is expected
 UNKNOWN = 10.0  # standard deviation of what a cut mask does not tell, in units of the size
 
 
@@ -60,13 +59,13 @@ def observe(frame: int, mask: Rle, visible_fraction: float) -> Observation:
 
 
 def trust(observations: Sequence[Observation]) -> np.ndarray:
-    """(n,) in (0, 1]: how good the masks are, the product of `visible_fraction` and `shrunk`."""
+    """(n,) in (0, 1]: how good the masks are, the smaller of `visible_fraction` and `shrunk`."""
     seen = np.array([o.visible_fraction for o in observations])
     return np.maximum(np.minimum(seen, shrunk(observations)), 0.01)
 
 
 def shrunk(observations: Sequence[Observation]) -> np.ndarray:
-    """(n,) in (0, 1]: the mask's area / the area that it should have beside the masks of nearby frames.
+    """(n,) in (0, 1]: below 1 where the mask is too small beside those of nearby frames, in proportion.
 
     When little is visible, networks tend to answer with little more than what is visible, and the visible fraction
     then says that nothing is hidden. But things do not shrink that fast.
@@ -75,12 +74,12 @@ def shrunk(observations: Sequence[Observation]) -> np.ndarray:
     areas = np.array([o.scale**2 for o in observations])
     expected = (areas * np.exp(-SHRINKING * np.abs(np.subtract.outer(frames, frames)))).max(1)
     cut = np.array([o.is_cut for o in observations])
-    return np.where(cut, 1.0, areas / expected)
+    return np.where(cut, 1.0, np.minimum(areas / expected / SCATTER, 1.0))
 
 
 @dataclass(frozen=True)
 class Measurements:
-    """Centre and size over n observed frames, of the whole instance (also where the image border cuts its mask).
+    """Centre and size of the whole instance over n frames, also where the image border cuts its mask.
 
     Attributes:
         frames: (n,) int64.
@@ -100,7 +99,7 @@ class Measurements:
 def measure(observations: Sequence[Observation]) -> Measurements:
     """Measurements with standard deviations: larger the less a mask can be trusted.
 
-    A mask that the image border cuts is measured by its free edges, compared with those of the best whole mask.
+    A mask that the image border cuts is measured by its free edges, compared with the best whole mask.
     """
     trusted = trust(observations)
     whole = [(t, o) for t, o in zip(trusted, observations, strict=True) if not o.is_cut]
@@ -108,7 +107,8 @@ def measure(observations: Sequence[Observation]) -> Measurements:
     rows = [_measure_one(o, reference) for o in observations]
     centers, scales, center_sigmas, size_sigmas = (np.array(column) for column in zip(*rows, strict=True))
     hidden = 1.0 - np.array([o.visible_fraction for o in observations])
-    noise = 0.02 + 0.25 * hidden**2 + MISSING * np.maximum(1.0 - shrunk(observations) / DEAD, 0.0) ** 2
+    # A mask that lacks a part is off to one side, which is worse than the noise of one that was guessed whole.
+    noise = 0.02 + 0.25 * hidden**2 + 4.0 * (1.0 - shrunk(observations)) ** 2
     return Measurements(
         np.array([o.frame for o in observations]),
         centers,

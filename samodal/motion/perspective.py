@@ -48,7 +48,9 @@ class PerspectiveMotion:
         measured = measure([*before, *after])
         height, width = before[-1].size
         middle = np.array([(width - 1) / 2, (height - 1) / 2])
-        turned = _turn(measured.centers, measured.frames, before[-1].frame, frame, ego) - middle
+        turned, in_front = _turn(measured.centers, measured.frames, before[-1].frame, frame, ego)
+        turned = turned - middle
+        center_sigmas = np.where(in_front[:, None], measured.center_sigmas, 10.0 * width)
 
         known = np.flatnonzero(measured.size_sigmas[: len(before)] < WELL_KNOWN)
         size = float(measured.scales[known[-1] if len(known) else len(before) - 1])
@@ -66,7 +68,7 @@ class PerspectiveMotion:
             place, sigma = smooth(
                 measured.frames,
                 turned[:, axis] * smoothed[:-1],
-                measured.center_sigmas[:, axis] * smoothed[:-1],
+                center_sigmas[:, axis] * smoothed[:-1],
                 now,
                 velocity=wander.velocity * size,
                 change=wander.change * size,
@@ -81,14 +83,17 @@ class PerspectiveMotion:
         )
 
 
-def _turn(points: np.ndarray, frames: np.ndarray, anchor: int, frame: int, ego: EgoMotion) -> np.ndarray:
-    """Points (n, 2) of different frames, as seen by the camera as it is turned in `frame`."""
+def _turn(
+    points: np.ndarray, frames: np.ndarray, anchor: int, frame: int, ego: EgoMotion
+) -> tuple[np.ndarray, np.ndarray]:
+    """Points (n, 2) of different frames as the camera of `frame` would see them; (n,) bool, is it in front."""
     # By way of one anchor, so that a whole gap needs each motion from an observation only once.
     onward = ego.between(anchor, frame).rotation
-    moved = np.array(
+    rays = np.array(
         [
             onward @ ego.between(int(k), anchor).rotation @ (x, y, 1.0)
             for k, (x, y) in zip(frames, points, strict=True)
         ]
     )
-    return moved[:, :2] / moved[:, 2:]
+    in_front = rays[:, 2] > 0.2
+    return rays[:, :2] / np.where(in_front, rays[:, 2], 0.2)[:, None], in_front

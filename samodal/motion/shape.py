@@ -17,9 +17,9 @@ CUT = 0.25  # worth of a mask that the image border cuts, beside a whole one
 def carry(observations: Sequence[Observation], frame: int, target: Prediction) -> Rle:
     """The amodal mask of a hidden instance.
 
-    Masks are moved and scaled to where the instance is believed to be, and their signed distances averaged: those
-    that are near in time and well seen count more, so between two sightings one shape passes into the other, and
-    what differs from frame to frame (a walker's legs, a network's noise) is evened out.
+    Masks are moved and scaled to where the instance is believed to be, and their signed distances averaged. Those
+    near in time and well seen count more, so between two sightings one shape passes into the other, and what
+    differs from frame to frame (a walker's legs, a network's noise) is evened out.
 
     Args:
         observations: at least one, from before the gap and, where known, from behind it.
@@ -32,7 +32,9 @@ def carry(observations: Sequence[Observation], frame: int, target: Prediction) -
     weights = weights / [abs(frame - o.frame) for o in observations]
     chosen = [int(k) for k in np.argsort(-weights, kind="stable")[:SOURCES] if weights[k] > 0]
     zooms = [target.scale / observations[k].scale for k in chosen]
-    shifts = [np.asarray(target.center) - z * observations[k].center for k, z in zip(chosen, zooms, strict=True)]
+    shifts = [
+        np.asarray(target.center) - z * observations[k].center for k, z in zip(chosen, zooms, strict=True)
+    ]
 
     boxes = np.array(
         [z * observations[k].edges + np.tile(s, 2) for k, z, s in zip(chosen, zooms, shifts, strict=True)]
@@ -60,5 +62,7 @@ def _signed_distance(seen: Observation) -> tuple[np.ndarray, np.ndarray]:
     height, width = seen.shape.shape
     inside = np.zeros((height + 2 * margin, width + 2 * margin), np.uint8)
     inside[margin:-margin, margin:-margin] = seen.shape
-    distance = cv2.distanceTransform(inside, cv2.DIST_L2, 3) - cv2.distanceTransform(1 - inside, cv2.DIST_L2, 3)
+    distance = cv2.distanceTransform(inside, cv2.DIST_L2, 3) - cv2.distanceTransform(
+        1 - inside, cv2.DIST_L2, 3
+    )
     return distance, seen.edges[:2] + 0.5 - margin

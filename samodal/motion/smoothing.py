@@ -38,7 +38,7 @@ def smooth(
     t = np.concatenate([times, at]).astype(np.float64) - min(times[0], at[0])
     early, apart = np.minimum.outer(t, t), np.abs(np.subtract.outer(t, t))
     wander = change**2 * (early**3 / 3 + early**2 * apart / 2)
-    anywhere = (100.0 * (np.ptp(values) + sigmas.min())) ** 2  # the start may lie anywhere
+    anywhere = (10.0 * (np.ptp(values) + sigmas.min())) ** 2  # the start may lie anywhere
     cov = anywhere + velocity**2 * np.outer(t, t) + wander
     known, to_known = cov[:n, :n] + np.diag(sigmas**2), cov[:n, n:]
     solved = np.linalg.solve(known, np.column_stack([values - level, to_known]))

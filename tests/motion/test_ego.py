@@ -30,7 +30,7 @@ def test_a_pan_is_a_shift():
     assert motion.inliers > 50
     middle = np.array([W / 2, H / 2, 1])
     assert (motion.rotation @ middle)[:2] / (motion.rotation @ middle)[2] == pytest.approx(
-        middle[:2] + [-12, 4], abs=0.5
+        middle[:2] + np.array([-12, 4]), abs=0.5
     )
 
 
@@ -47,7 +47,7 @@ def test_moving_things_are_not_looked_at():
     frames, moving = [], []
     for k in range(5):
         frame = pan(k, 0, 0)
-        frame[:, 40 : W - 40] = texture(1)[: H, 6 * k : 6 * k + W - 80]
+        frame[:, 40 : W - 40] = texture(1)[:H, 6 * k : 6 * k + W - 80]
         mask = np.zeros((H, W), bool)
         mask[:, 40 : W - 40] = True
         frames.append(frame)
@@ -64,7 +64,7 @@ def test_driving_forward_is_no_turning():
         frame = np.full((H, W, 3), 90, np.uint8)
         seen = points - [0, 0, 0.4 * k]
         for x, y, z in seen[np.argsort(-seen[:, 2])]:
-            place = int(round(250 * x / z + W / 2)), int(round(250 * y / z + H / 2))
+            place = round(250 * x / z + W / 2), round(250 * y / z + H / 2)
             tone = int(97 * abs(x) + 31 * abs(y)) % 200
             cv2.circle(frame, place, max(int(60 / z), 1), (tone, 255 - tone, tone // 2), -1)
         frames.append(frame)
@@ -91,7 +91,7 @@ def test_the_result_does_not_depend_on_other_random_calls():
     cv2.setRNGSeed(1)
     first = pushed([pan(k) for k in range(4)]).between(0, 3)
     cv2.setRNGSeed(77)
-    np.random.seed(5)
+    cv2.randu(np.zeros((3, 3), np.uint8), 0, 255)
     second = pushed([pan(k) for k in range(4)]).between(0, 3)
     assert np.array_equal(first.rotation, second.rotation)
 

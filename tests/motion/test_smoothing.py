@@ -52,7 +52,9 @@ def test_a_wild_thing_is_predicted_with_less_confidence():
 @given(st.floats(-5, 5), st.floats(-100, 100), st.integers(2, 30))
 def test_a_straight_line_goes_on(slope, start, count):
     times = np.arange(count)
-    mean, _ = smooth(times, start + slope * times, np.full(count, 1e-2), np.array([count + 9]), velocity=50.0, change=1e-3)
+    mean, _ = smooth(
+        times, start + slope * times, np.full(count, 1e-2), np.array([count + 9]), velocity=50.0, change=1e-3
+    )
     assert abs(mean[0] - (start + slope * (count + 9))) < 0.02 * abs(slope) + 0.05
 
 
@@ -66,6 +68,8 @@ def test_uncertainty_grows_into_the_gap_and_shrinks_with_a_far_side():
 
 
 def test_one_value_holds():
-    mean, sigma = smooth(np.array([4]), np.array([7.0]), np.array([0.5]), np.array([4, 9]), velocity=1.0, change=0.1)
+    mean, sigma = smooth(
+        np.array([4]), np.array([7.0]), np.array([0.5]), np.array([4, 9]), velocity=1.0, change=0.1
+    )
     assert np.allclose(mean, 7.0, atol=1e-3)
     assert sigma[1] > 4
