@@ -121,8 +121,8 @@ def _follow_corners(
     corners = cv2.goodFeaturesToTrack(grey, CORNERS, qualityLevel=0.01, minDistance=8, mask=static)
     if corners is None or len(corners) < MIN_INLIERS:
         return nothing, nothing
-    moved, found, _ = cv2.calcOpticalFlowPyrLK(grey, next_grey, corners, None, winSize=(15, 15))  # type: ignore[call-overload]
-    back, found_back, _ = cv2.calcOpticalFlowPyrLK(next_grey, grey, moved, None, winSize=(15, 15))  # type: ignore[call-overload]
+    moved, found, _ = cv2.calcOpticalFlowPyrLK(grey, next_grey, corners, None, winSize=(15, 15))
+    back, found_back, _ = cv2.calcOpticalFlowPyrLK(next_grey, grey, moved, None, winSize=(15, 15))
     corners, moved, back = corners.reshape(-1, 2), moved.reshape(-1, 2), back.reshape(-1, 2)
     good = (found.ravel() == 1) & (found_back.ravel() == 1) & (np.abs(corners - back).max(1) < 0.5)
     x, y = np.rint(np.nan_to_num(moved, nan=-1.0)).clip(-1, 1e6).astype(int).T

@@ -40,7 +40,7 @@ class SampleOptions:
     occluded_share: float = 3.0
     mask_prompt: float = 0.0
     box_prompt: float = 0.0
-    crop: float = 0.5
+    crop: float = 0.6
 
 
 class FrameSamples(Dataset[dict[str, torch.Tensor]]):

@@ -108,7 +108,7 @@ def _lights(
         paint(rear, at, at + 0.2, low, high, TAILLIGHT, 0.9 if night else 0.1)
     for face in (front, rear):
         paint(face, 0.38, 0.62, 0.1, 0.35, np.array([225.0, 225, 215]))
-    paint(front, 0.28, 0.72, low, 0.8, np.array([25.0, 25, 28]))
+    paint(front, 0.28, 0.72, low, high, np.array([25.0, 25, 28]))
 
 
 def _window(sculptor: Sculptor, face: int, u0: float, u1: float, tint: Colour, low: float = 0.12) -> None:
@@ -163,7 +163,7 @@ def car(rng: Rng, style: Style, night: bool) -> Model:
     seams = [0.28, 0.5, 0.72] if rng.random() < 0.7 else [0.3, 0.66]
     skin = textures.car_side(paint, seams)
     sculptor.texture(right, skin)
-    sculptor.texture(left, skin)
+    sculptor.texture(left, skin[:, ::-1])
     _lights(sculptor, sides[2], sides[7], night, extruded=True)
     sculptor.decal(
         sides[4], [(0.06, 0.05), (0.94, 0.05), (0.9, 0.9), (0.1, 0.9)], np.clip(paint * 1.1 + 6, 0, 255)
@@ -216,7 +216,7 @@ def van(rng: Rng, style: Style, night: bool) -> Model:
     side = textures.livery(rng, paint, (96, 256), style.hard)
     right, left, sides = sculptor.extrude(profile, (-body, body), paint, bounds)
     sculptor.texture(right, side[48:])
-    sculptor.texture(left, side[48:])
+    sculptor.texture(left, side[48:, ::-1])
     _lights(sculptor, sides[2], sides[5], night, (0.3, 0.8), extruded=True)
     lean = body - 0.12
     foot, top = (-half, nose + 0.35, -body, body), (-half + 0.05, nose - 0.45, -lean, lean)
