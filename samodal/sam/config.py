@@ -111,7 +111,7 @@ def sam_config(
 def nano_config(**extra: Any) -> AmodalSamConfig:
     """The size of the bundled model: 512 x 512 pixels, 4.9 million parameters."""
     return sam_config(
-        512, 192, 8, 3, global_blocks=(1, 3, 5, 7), window=8, decoder_width=128, decoder_mlp=512, **extra
+        512, 192, 8, 3, global_blocks=(3, 7), window=8, decoder_width=128, decoder_mlp=512, **extra
     )
 
 

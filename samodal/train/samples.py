@@ -78,10 +78,8 @@ def make_sample(
 ) -> dict[str, torch.Tensor] | None:
     """One sample from a frame, or None if the part of the frame that was drawn shows no instance."""
     visible = np.stack([masks.decode(instance.visible) for instance in seen if instance.visible])
-    if options.target == "amodal":
-        target = np.stack([masks.decode(instance.amodal) for instance in seen])
-    else:
-        target = visible
+    amodal = options.target == "amodal"
+    target = np.stack([masks.decode(instance.amodal) for instance in seen]) if amodal else visible
     image, visible, target = _augment(image, visible, target, options.crop, rng)
     shown = visible.sum((1, 2)) >= MIN_VISIBLE_PIXELS
     if not shown.any():
