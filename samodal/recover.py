@@ -117,16 +117,17 @@ def recover_track(
         reasons=list(track.reasons),
     )
     seen = _observations(track)
+    to_come = list(seen.values())  # in order of their frames
     follower = Follower(motion, ego or FixedEgo())
     for frame in range(len(track)):
         if frame in seen:
             score = track.scores[frame]
-            follower.update(seen[frame], track.score if score is None else score)
+            follower.update(to_come.pop(0), track.score if score is None else score)
             result.states[frame] = "visible"
         elif follower.history and mode == "none":
             _write(result, frame, Recovered(None, "gone", 0.0, "not followed"))
         elif follower.history:
-            after = [o for f, o in seen.items() if f > frame][:LOOK_AHEAD] if mode == "two-sided" else []
+            after = to_come[:LOOK_AHEAD] if mode == "two-sided" else []
             _write(result, frame, follower.predict(frame, after))
     return result
 

@@ -8,7 +8,8 @@ import numpy as np
 from samodal import masks
 from samodal.masks import Rle
 
-SHRINKING = 0.05  # an amodal area is not expected to fall faster than by this share a frame,
+SHRINKING = 0.04  # an amodal area is not expected to fall by more than this share a frame,
+GROWING = 0.15  # nor to grow by more than this (things come near more often than they hurry away),
 SCATTER = 0.6  # and counts as too small when it is below this share of what is expected
 UNKNOWN = 10.0  # standard deviation of what a cut mask does not tell, in units of the size
 
@@ -72,7 +73,8 @@ def shrunk(observations: Sequence[Observation]) -> np.ndarray:
     """
     frames = np.array([o.frame for o in observations])
     areas = np.array([o.scale**2 for o in observations])
-    expected = (areas * np.exp(-SHRINKING * np.abs(np.subtract.outer(frames, frames)))).max(1)
+    after = np.subtract.outer(frames, frames)  # [k, j]: how long frame k is after frame j
+    expected = (areas * np.exp(np.where(after > 0, -SHRINKING, GROWING) * after)).max(1)
     cut = np.array([o.is_cut for o in observations])
     return np.where(cut, 1.0, np.minimum(areas / expected / SCATTER, 1.0))
 

@@ -152,7 +152,9 @@ def coverage(masks: np.ndarray, side: int) -> np.ndarray:
     """
     size = masks.shape[1:]
     rows, columns = (_overlap(*lengths, side) for lengths in zip(size, resized_size(size, side), strict=True))
-    return rows @ masks.astype(np.float32) @ columns.T
+    # In torch, because loader workers keep its threads, unlike those of numpy, to one.
+    covered = torch.from_numpy(rows) @ torch.from_numpy(masks).float() @ torch.from_numpy(columns).T
+    return covered.numpy()
 
 
 def _overlap(length: int, resized: int, side: int) -> np.ndarray:

@@ -51,3 +51,8 @@ def test_a_mask_that_shrinks_too_fast_is_not_trusted():
     assert trust(seen)[5] < 0.5
     receding = [observe(k, rectangle(20, 20, 40 - k, 30 - 0.75 * k), 1.0) for k in range(6)]
     assert trust(receding).min() > 0.9
+
+
+def test_a_thing_that_comes_near_is_trusted_while_it_is_small():
+    seen = [observe(k, rectangle(20, 20, 20 * 1.06**k, 15 * 1.06**k), 1.0) for k in range(15)]
+    assert trust(seen).min() > 0.9
