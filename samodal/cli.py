@@ -11,6 +11,7 @@ from tyro.conf import Positional
 
 from samodal.errors import InputError
 from samodal.prompts import PromptOptions
+from samodal.train.options import TrainOptions
 
 
 @dataclass
@@ -94,40 +95,11 @@ class Train:
     """What is added to the image encoder; fresh adapters leave the model's answers unchanged at first."""
     adapter_dim: int | None = None
     """Inner width of a fresh adapter."""
-    target: Literal["amodal", "visible"] = "amodal"
-    """Which masks are learnt."""
-    train: Literal["adapter", "all"] = "adapter"
-    """Which weights learn: adapter = mask decoder and adapters; all = everything."""
     prompt_kinds: tuple[Literal["points", "box", "mask"], ...] = ()
     """What the model is to be prompted with by default from now on; as before if not said."""
-    mask_prompt: float = 0.0
-    """Share of the steps that show the visible masks as mask prompts beside the points."""
-    box_prompt: float = 0.0
-    """Share of the steps that show the box of the visible mask instead of the points."""
-    steps: int = 5000
-    """Optimiser steps."""
-    batch: int = 2
-    """Frames a step."""
-    instances: int = 8
-    """Prompts a frame."""
-    lr: float = 3e-4
-    """Highest learning rate."""
-    warmup: int = 200
-    """Steps of linear warm-up."""
-    hidden_weight: float = 1.0
-    """Weight of the loss on the hidden part."""
-    dtype: Literal["fp32", "bf16"] = "fp32"
-    """Arithmetic of the forward and backward pass; weights stay in fp32."""
-    validate_every: int = 500
-    """Steps between validations, each with a checkpoint."""
-    validation_frames: int = 60
-    """Frames of a validation."""
-    workers: int = 1
-    """Processes that make samples."""
-    seed: int = 0
-    """Of fresh weights, samples and validation prompts."""
     resume: bool = False
     """Go on with the run in --out."""
+    options: Annotated[TrainOptions, tyro.conf.arg(name="")] = field(default_factory=TrainOptions)
 
     def run(self) -> None:
         """Run a training."""

@@ -5,9 +5,9 @@ import math
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,45 +20,9 @@ from samodal.errors import InputError
 from samodal.sam import AmodalSam
 from samodal.sam.adapters import is_adapter
 from samodal.train.losses import mask_loss
-from samodal.train.samples import FrameSamples, SampleOptions
+from samodal.train.options import TrainOptions
+from samodal.train.samples import FrameSamples
 from samodal.train.validate import mean_ious
-
-
-@dataclass(frozen=True)
-class TrainOptions:
-    """How a model is trained.
-
-    Attributes:
-        samples: what is shown to the model.
-        train: which weights learn: adapter = mask decoder, mask prompts and adapters; all = everything.
-        steps: optimiser steps.
-        batch: frames a step.
-        lr: highest learning rate; rises linearly for `warmup` steps, then falls to zero along a cosine.
-        warmup: steps.
-        weight_decay: of AdamW, on matrices only.
-        clip_norm: gradients are scaled down to this norm.
-        hidden_weight: weight of the loss on the hidden part, see `samodal.train.losses.mask_loss`.
-        dtype: fp32, or bf16 for the arithmetic (weights stay in fp32).
-        seed: of samples and validation prompts.
-        validate_every: steps between validations; each saves `last`, and `best` when it is.
-        validation_frames: frames looked at in a validation, spread evenly.
-        workers: processes that make samples.
-    """
-
-    samples: SampleOptions = field(default_factory=SampleOptions)
-    train: Literal["adapter", "all"] = "adapter"
-    steps: int = 5000
-    batch: int = 2
-    lr: float = 3e-4
-    warmup: int = 200
-    weight_decay: float = 0.01
-    clip_norm: float = 1.0
-    hidden_weight: float = 1.0
-    dtype: Literal["fp32", "bf16"] = "fp32"
-    seed: int = 0
-    validate_every: int = 500
-    validation_frames: int = 60
-    workers: int = 1
 
 
 def train(
@@ -85,9 +49,7 @@ def train(
     choose_trainable(model, options)
     optimiser = torch.optim.AdamW(_groups(model, options.weight_decay), lr=options.lr)
     step, best = _resume(out, model, optimiser, options) if resume else _start(out, options)
-    samples = FrameSamples(
-        clips, model.image_size, options.samples, options.seed, length=options.steps * options.batch
-    )
+    samples = FrameSamples(clips, model.image_size, options)
     rest = Subset(samples, range(step * options.batch, len(samples)))
     # A worker is one process among several: threads of its own would only wait for each other.
     loader = DataLoader(
@@ -142,8 +104,8 @@ def prompt_of_step(
 ) -> dict[str, torch.Tensor]:
     """What the model is shown in a step: points (one or more) or boxes, and the mask prompts or not."""
     rng = np.random.default_rng([options.seed, step])
-    count = int(rng.integers(1, options.samples.max_points + 1))
-    use_box, use_mask = rng.random(2) < (options.samples.box_prompt, options.samples.mask_prompt)
+    count = int(rng.integers(1, options.max_points + 1))
+    use_box, use_mask = rng.random(2) < (options.box_prompt, options.mask_prompt)
     if use_box:
         shown = {"boxes": batch["boxes"]}
     else:
@@ -161,7 +123,7 @@ def choose_trainable(model: AmodalSam, options: TrainOptions) -> None:
     """
     for name, parameter in model.named_parameters():
         learns = name.startswith("mask_decoder.") or is_adapter(name)
-        if options.samples.mask_prompt > 0:
+        if options.mask_prompt > 0:
             learns = learns or name.startswith("prompt_encoder.mask_embed.")
         parameter.requires_grad_(learns or options.train == "all")
 
@@ -179,9 +141,9 @@ def plan(model: AmodalSam, options: TrainOptions, clips: int, step: int) -> str:
     learning = sum(p.numel() for p in model.parameters() if p.requires_grad)
     total = sum(p.numel() for p in model.parameters())
     return (
-        f"training on {options.samples.target} masks of {clips} clips: {learning / 1e6:.2f} of {total / 1e6:.2f} M "
+        f"training on {options.target} masks of {clips} clips: {learning / 1e6:.2f} of {total / 1e6:.2f} M "
         f"parameters learn ({options.train}, adapter {model.config.adapter})\n"
-        f"steps {step} to {options.steps}, {options.batch} frames x {options.samples.instances} prompts a step, "
+        f"steps {step} to {options.steps}, {options.batch} frames x {options.instances} prompts a step, "
         f"lr {options.lr:g}, {options.dtype}, seed {options.seed}"
     )
 

@@ -9,8 +9,7 @@ from samodal.data.clip import Clip
 from samodal.errors import InputError
 from samodal.sam import AmodalSam
 from samodal.sam.load import load_model
-from samodal.train.loop import TrainOptions, train
-from samodal.train.samples import SampleOptions
+from samodal.train.loop import train
 
 if TYPE_CHECKING:
     from samodal.cli import Train
@@ -22,33 +21,14 @@ def run(command: "Train") -> None:
     validation = list(open_dataset(command.dataset, command.root, "val"))
     _refuse_shared_clips(command.root, clips, validation)
     model = build_model(command)
-    options = TrainOptions(
-        samples=SampleOptions(
-            target=command.target,
-            instances=command.instances,
-            mask_prompt=command.mask_prompt,
-            box_prompt=command.box_prompt,
-        ),
-        train=command.train,
-        steps=command.steps,
-        batch=command.batch,
-        lr=command.lr,
-        warmup=command.warmup,
-        hidden_weight=command.hidden_weight if command.target == "amodal" else 0.0,
-        dtype=command.dtype,
-        seed=command.seed,
-        validate_every=command.validate_every,
-        validation_frames=command.validation_frames,
-        workers=command.workers,
-    )
-    best = train(model, clips, validation, command.out, options, command.resume)
+    best = train(model, clips, validation, command.out, command.options, command.resume)
     print(f"best: step {best['step']}, validation IoU {best['iou']:.3f}: {command.out / 'best'}")
 
 
 def build_model(command: "Train") -> AmodalSam:
     """The model to start from, with the adapter and the prompt kinds that were asked for."""
     model = load_model(
-        command.model, command.adapter, command.adapter_dim, new_adapter=True, seed=command.seed
+        command.model, command.adapter, command.adapter_dim, new_adapter=True, seed=command.options.seed
     )
     if command.prompt_kinds:
         model.config.prompt_kinds = list(command.prompt_kinds)

@@ -5,7 +5,6 @@ number of loader workers changes nothing.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,31 +15,7 @@ from samodal import masks
 from samodal.data.clip import Clip, Instance
 from samodal.prompts import corners, mask_prompts, pick_points
 from samodal.sam.images import coverage, resize_frame, resized_size, to_pixels
-
-
-@dataclass(frozen=True)
-class SampleOptions:
-    """How samples are made.
-
-    Attributes:
-        target: what is learnt, the amodal masks, or the visible ones (to make a SAM promptable in the first place).
-        strategy: how points are drawn, see `samodal.prompts`.
-        max_points: points a prompt; a step shows the model the first one or more of them.
-        instances: prompts a frame; frames with fewer repeat none, the rest is padding.
-        occluded_share: how much likelier a partly hidden instance is chosen than one seen whole.
-        mask_prompt: share of the steps that show the visible masks as mask prompts beside the points.
-        box_prompt: share of the steps that show the box of the visible mask instead of the points.
-        crop: share of the frames of which only a part is shown, enlarged.
-    """
-
-    target: str = "amodal"
-    strategy: str = "eroded-random"
-    max_points: int = 3
-    instances: int = 8
-    occluded_share: float = 3.0
-    mask_prompt: float = 0.0
-    box_prompt: float = 0.0
-    crop: float = 0.6
+from samodal.train.options import TrainOptions
 
 
 class FrameSamples(Dataset[dict[str, torch.Tensor]]):
@@ -52,17 +27,14 @@ class FrameSamples(Dataset[dict[str, torch.Tensor]]):
     False for padding.
     """
 
-    def __init__(
-        self, clips: Sequence[Clip], image_size: int, options: SampleOptions, seed: int, length: int
-    ):
+    def __init__(self, clips: Sequence[Clip], image_size: int, options: TrainOptions):
         self.clips, self.image_size, self.options = clips, image_size, options
-        self.seed, self.length = seed, length
 
     def __len__(self) -> int:
-        return self.length
+        return self.options.steps * self.options.batch
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        rng = np.random.default_rng([self.seed, index])
+        rng = np.random.default_rng([self.options.seed, index])
         while True:  # a frame in which nothing is seen teaches nothing: draw another
             clip = self.clips[int(rng.integers(len(self.clips)))]
             frame = int(rng.integers(len(clip)))
@@ -74,7 +46,7 @@ class FrameSamples(Dataset[dict[str, torch.Tensor]]):
 
 
 def make_sample(
-    image: np.ndarray, seen: list[Instance], image_size: int, options: SampleOptions, rng: np.random.Generator
+    image: np.ndarray, seen: list[Instance], image_size: int, options: TrainOptions, rng: np.random.Generator
 ) -> dict[str, torch.Tensor] | None:
     """One sample from a frame, or None if the part of the frame that was drawn shows no instance."""
     visible = np.stack([masks.decode(instance.visible) for instance in seen if instance.visible])

@@ -1,7 +1,6 @@
 """How good a model is on clips it has not seen: mean IoU of the full masks and of their hidden parts."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,16 +10,14 @@ from samodal.data.clip import Clip
 from samodal.prompts import PromptOptions, prompt_rng
 from samodal.sam import AmodalSam
 from samodal.sam.ask import ask
-
-if TYPE_CHECKING:
-    from samodal.train.loop import TrainOptions
+from samodal.train.options import TrainOptions
 
 MIN_HIDDEN_PIXELS = 10
 """A hidden part of fewer pixels is an uncertain edge, not a part."""
 
 
 @torch.no_grad()
-def mean_ious(model: AmodalSam, clips: Sequence[Clip], options: "TrainOptions") -> dict[str, float]:
+def mean_ious(model: AmodalSam, clips: Sequence[Clip], options: TrainOptions) -> dict[str, float]:
     """Scores on `options.validation_frames` frames, spread evenly over the clips, one prompt an instance.
 
     Returns:
@@ -29,7 +26,7 @@ def mean_ious(model: AmodalSam, clips: Sequence[Clip], options: "TrainOptions") 
         checkpoint is chosen; "score_error": mean |predicted IoU - IoU|.
     """
     model.eval()
-    amodal = options.samples.target == "amodal"
+    amodal = options.target == "amodal"
     kinds = tuple(model.config.prompt_kinds) if amodal else ("points",)
     full, hidden, errors = [], [], []
     places = [(clip, frame) for clip in clips for frame in range(len(clip))]
@@ -42,7 +39,7 @@ def mean_ious(model: AmodalSam, clips: Sequence[Clip], options: "TrainOptions") 
         visible = np.stack([masks.decode(instance.visible) for instance in seen if instance.visible])
         target = np.stack([masks.decode(instance.amodal) for instance in seen]) if amodal else visible
         rngs = [prompt_rng(options.seed, int(index), instance.track_id) for instance in seen]
-        prompt = PromptOptions(options.samples.strategy, kinds=kinds)
+        prompt = PromptOptions(options.strategy, kinds=kinds)
         image = clip.video[frame]
         answers = ask(model, model.encode(image), visible, rngs, prompt, unite_visible=amodal, image=image)
         for answer, seen_part, truth in zip(answers, visible, target, strict=True):

@@ -9,13 +9,22 @@ from toys import tiny_sam, toy_clip
 from samodal.errors import InputError
 from samodal.sam import AmodalSam
 from samodal.train import loop
-from samodal.train.loop import TrainOptions, choose_trainable, learning_rate, train
-from samodal.train.samples import FrameSamples, SampleOptions
+from samodal.train.loop import choose_trainable, learning_rate, train
+from samodal.train.options import TrainOptions
+from samodal.train.samples import FrameSamples
 
 CLIPS = [toy_clip(seed) for seed in range(2)]
-SAMPLES = SampleOptions(instances=2, mask_prompt=0.5, box_prompt=0.3)
 OPTIONS = TrainOptions(
-    SAMPLES, steps=6, batch=1, lr=1e-3, warmup=2, validate_every=3, validation_frames=3, workers=0
+    instances=2,
+    mask_prompt=0.5,
+    box_prompt=0.3,
+    steps=6,
+    batch=1,
+    lr=1e-3,
+    warmup=2,
+    validate_every=3,
+    validation_frames=3,
+    workers=0,
 )
 
 
@@ -24,7 +33,7 @@ def weights(model: AmodalSam) -> dict[str, torch.Tensor]:
 
 
 def test_samples_depend_on_seed_and_index_alone() -> None:
-    first, again = (FrameSamples(CLIPS, 64, SAMPLES, seed=3, length=8) for _ in range(2))
+    first, again = (FrameSamples(CLIPS, 64, replace(OPTIONS, seed=3)) for _ in range(2))
     _ = [again[i] for i in range(5)]  # whatever was drawn before
     for name, value in first[6].items():
         assert torch.equal(value, again[6][name]), name
@@ -33,7 +42,7 @@ def test_samples_depend_on_seed_and_index_alone() -> None:
 
 def test_points_and_targets_fit_together() -> None:
     for index in range(20):
-        sample = FrameSamples(CLIPS, 64, SAMPLES, seed=0, length=20)[index]
+        sample = FrameSamples(CLIPS, 64, OPTIONS)[index]
         cells = (sample["points"] / 4).long()
         for row in range(int(sample["valid"].sum())):
             for x, y in cells[row].tolist():
