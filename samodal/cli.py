@@ -1,6 +1,9 @@
 """The command line: parsing only. Every command is a dataclass; its fields are the options, its docstring the help."""
 
+import contextlib
+import io
 import os
+import re
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +13,7 @@ import tyro
 from tyro.conf import Positional
 
 from samodal.errors import InputError
-from samodal.prompts import PromptOptions
+from samodal.prompts import PromptKind, PromptOptions
 from samodal.train.options import TrainOptions
 
 
@@ -32,6 +35,8 @@ class Demo:
 
     def run(self) -> None:
         """Run the demo."""
+        _at_least(1, clips=self.clips, frames=self.frames)
+        _at_least(0, seed=self.seed)
         from samodal.demo import demo
 
         demo(self.out, self.seed, self.frames, self.clips)
@@ -54,7 +59,7 @@ class Predict:
     adapter: Literal["none", "sam-adapter", "medical-adapter"] = "none"
     """For checkpoints of S-AModal: with which adapter they were trained."""
     out: Path | None = None
-    """Where the results go; runs/predict/<name of the video> if not said."""
+    """Where the results go; runs/predict/<name of the video or of its folder> if not said."""
     tracker: str = "motion"
     """Who follows hidden instances: motion (needs no weights)."""
     recover: Literal["two-sided", "online", "none"] = "two-sided"
@@ -66,7 +71,7 @@ class Predict:
     seed: int = 0
     """Of the point prompts."""
     batch: int = 4
-    """Frames that go through the encoder together. Changes speed and memory, never the result."""
+    """Frames that are worked on together. Changes speed and memory, never the result."""
     video_id: int | None = None
     """Which video of a --visible file that holds several."""
     device: str | None = None
@@ -89,13 +94,15 @@ class Train:
     """The folder of the data set."""
     model: str
     """What to start from: samodal-nano, a model folder, an original checkpoint, or scratch-nano (random weights)."""
-    out: Path
+    out: Path = Path("runs/train")
     """Where checkpoints (last/, best/) and log.jsonl go."""
     adapter: Literal["none", "sam-adapter", "medical-adapter"] = "none"
     """What is added to the image encoder; fresh adapters leave the model's answers unchanged at first."""
     adapter_dim: int | None = None
     """Inner width of a fresh adapter."""
-    prompt_kinds: tuple[Literal["points", "box", "mask"], ...] = ()
+    fresh_adapter: bool = False
+    """Start a fresh adapter even where the checkpoint file holds weights of one."""
+    prompt_kinds: tuple[PromptKind, ...] = ()
     """What the model is to be prompted with by default from now on; as before if not said."""
     resume: bool = False
     """Go on with the run in --out."""
@@ -131,6 +138,8 @@ class Synth:
 
     def run(self) -> None:
         """Write the clips."""
+        _at_least(1, videos=self.videos, frames=self.frames, workers=self.workers)
+        _at_least(0, seed=self.seed)
         from samodal.data.synth import write_synthetic
         from samodal.progress import progress
 
@@ -161,7 +170,8 @@ class Show:
         report = self.folder / "report.html"
         if not report.is_file():
             raise InputError(f"{report}: no such file; samodal predict and samodal demo write one to --out")
-        webbrowser.open(report.resolve().as_uri())
+        if not webbrowser.open(report.resolve().as_uri()):
+            print(f"no browser here; open {report.resolve()}")
 
 
 Command = (
@@ -181,15 +191,9 @@ def run(arguments: list[str]) -> int:
         print(f"samodal {__version__}")
         return 0
     try:
-        command = tyro.cli(
-            Command,
-            prog="samodal",
-            args=arguments,
-            description="Amodal video instance segmentation: visible masks in, full shapes out.",
-        )
-    except SystemExit as stop:  # --help, or words that don't fit
-        return int(stop.code or 0)
-    try:
+        command = _parse(arguments)
+        if isinstance(command, int):
+            return command
         command.run()
     except InputError as error:
         print(f"samodal: {error}", file=sys.stderr)
@@ -201,6 +205,36 @@ def run(arguments: list[str]) -> int:
         print(f"samodal: {error.filename or 'system'}: {error.strerror or error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _parse(arguments: list[str]) -> Command | int:
+    """The command that the words say, or the exit code where they ask for help.
+
+    Raises:
+        InputError: the words do not fit.
+    """
+    usage = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(usage):
+            return tyro.cli(
+                Command,
+                prog="samodal",
+                args=arguments,
+                description="Amodal video instance segmentation: visible masks in, full shapes out.",
+            )
+    except SystemExit as stop:
+        if not stop.code:
+            return 0
+        # tyro draws a box of several lines; the text in it, without title, frame and hints, is one.
+        body = re.split("─{9,}", usage.getvalue().partition("\n")[2])[0]
+        text = " ".join(re.sub("[\u2500-\u257f]", " ", body).split())
+        raise InputError(f"{text or 'wrong usage'}; see samodal --help") from None
+
+
+def _at_least(least: int, **numbers: int) -> None:
+    for name, number in numbers.items():
+        if number < least:
+            raise InputError(f"--{name.replace('_', '-')} {number}: at least {least} is expected")
 
 
 def parse_size(text: str) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from samodal.data.synthetic import make_clip
 from samodal.pipeline import AmodalVideoSegmenter
 from samodal.predict import choose_device
 from samodal.progress import progress
-from samodal.results import run_facts, write_results
+from samodal.results import prepare_folder, run_facts, write_results
 from samodal.sam import AmodalSam
 from samodal.video import Track, VideoTracks
 
@@ -18,20 +18,21 @@ FIRST_SEED = 900_000
 
 def demo(out: Path, seed: int, frames: int, clips: int) -> None:
     """Make `clips` clips, predict and score them all, and show the first."""
+    facts = run_facts(video=f"{clips} procedural clips, the first is shown", model="samodal-nano", seed=seed)
+    prepare_folder(out)
     model = AmodalSam.from_pretrained("samodal-nano", device=choose_device(None))
     segmenter = AmodalVideoSegmenter(model, seed=seed)
-    with progress("rendering", clips) as advance:
-        made = []
-        for index in range(clips):
-            made.append(make_clip(FIRST_SEED + 1000 * seed + index, frames))
-            advance()
-    truth = [clip.truth for clip in made]
-    visible = [only_visible(tracks) for tracks in truth]
+    truth, visible, predicted = [], [], []
     with progress("predicting", clips * frames) as advance:
-        predicted = [segmenter(clip.video, seen, advance) for clip, seen in zip(made, visible, strict=True)]
+        for index in range(clips):
+            clip = make_clip(FIRST_SEED + 1000 * seed + index, frames)
+            if index == 0:
+                shown = clip.video
+            truth.append(clip.truth)
+            visible.append(only_visible(clip.truth))
+            predicted.append(segmenter(clip.video, visible[-1], advance))
     rows = score_methods(truth, visible, predicted)
-    facts = run_facts(video=f"{clips} procedural clips, the first is shown", model="samodal-nano", seed=seed)
-    write_results(out, made[0].video, predicted[0], facts, rows)
+    write_results(out, shown, predicted[0], facts, rows)
     score.print_table(rows)
     print(f"{out}: report.html, overlay.mp4, amodal.json, scores.json (open it: samodal show {out})")
 

@@ -23,6 +23,7 @@ from samodal.prompts import STRATEGIES, PromptOptions, prompt_rng
 from samodal.recover import HORIZON, Follower, Mode, Recovered, recover_track
 from samodal.sam import AmodalSam
 from samodal.sam.ask import Answer, ask
+from samodal.sam.config import PROMPT_KINDS
 from samodal.video import State, Track, Video, VideoTracks
 
 TRACKERS: dict[str, Callable[[], HiddenInstanceModel]] = {"motion": PerspectiveMotion}
@@ -62,7 +63,7 @@ class AmodalVideoSegmenter:
         recover: "two-sided" (default), "online" (looks only at the past) or "none".
         prompt: how SAM is prompted.
         seed: of the prompts. A draw depends on the seed, the video, the track and the frame, on nothing else.
-        batch: frames encoded together; changes speed and memory, never the result.
+        batch: frames worked on together; changes speed and memory, never the result.
         unite_visible: what is seen belongs to the full mask, whatever SAM says.
 
     Raises:
@@ -83,6 +84,8 @@ class AmodalVideoSegmenter:
         _check_choice("tracker", tracker, TRACKERS)
         _check_choice("recover", recover, get_args(Mode))
         _check_choice("prompt.strategy", self.prompt.strategy, STRATEGIES)
+        for kind in self.prompt.kinds:
+            _check_choice("prompt.kinds", kind, PROMPT_KINDS)
         if batch < 1 or seed < 0 or self.prompt.count < 1:
             raise InputError("batch and prompt.count must be at least 1, the seed at least 0")
         self.model = model.eval()
@@ -136,7 +139,9 @@ class AmodalVideoSegmenter:
                 follower, answer = followers[track.track_id], answers.get(track.track_id)
                 if answer is not None:
                     instances[track.track_id] = _take(follower, index, answer, track.visible[index])
-                elif follower.history and self.recover != "none":
+                elif follower.history and self.recover == "none":
+                    instances[track.track_id] = InstanceResult(None, "gone", None, reason="not followed")
+                elif follower.history:
                     instances[track.track_id] = _result(follower.predict(index))
             yield FrameResult(index, instances)
 

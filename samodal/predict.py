@@ -9,7 +9,7 @@ from samodal.data.visible import read_visible
 from samodal.errors import InputError
 from samodal.pipeline import AmodalVideoSegmenter
 from samodal.progress import progress
-from samodal.results import run_facts, write_results
+from samodal.results import prepare_folder, run_facts, write_results
 from samodal.sam.load import load_model
 from samodal.video import Video
 
@@ -22,8 +22,6 @@ def predict(command: "Predict") -> None:
     video = Video.open(command.video)
     visible = read_visible(command.visible, video, command.video_id)
     out = command.out or Path("runs/predict") / video.name
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out}: is a file; --out names a folder")
     model = load_model(command.model, command.adapter, device=choose_device(command.device))
     segmenter = AmodalVideoSegmenter(
         model,
@@ -34,8 +32,6 @@ def predict(command: "Predict") -> None:
         command.batch,
         command.unite_visible,
     )
-    with progress("predicting", len(video)) as advance:
-        tracks = segmenter(video, visible, advance)
     facts = run_facts(
         video=str(command.video),
         visible=str(command.visible),
@@ -44,6 +40,9 @@ def predict(command: "Predict") -> None:
         prompt=f"{command.prompt.count} {command.prompt.strategy}",
         seed=command.seed,
     )
+    prepare_folder(out)
+    with progress("predicting", len(video)) as advance:
+        tracks = segmenter(video, visible, advance)
     write_results(out, video, tracks, facts)
     hidden = sum(state == "hidden" for track in tracks for state in track.states)
     print(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -10,6 +11,9 @@ from samodal.masks import erode
 
 Strategy = Callable[[np.ndarray, int, np.random.Generator], np.ndarray]
 """(visible bool (H, W) with at least one pixel, count K, generator) -> int64 (K, 2) points (x, y)."""
+
+
+PromptKind = Literal["points", "box", "mask"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,7 @@ class PromptOptions:
 
     strategy: str = "eroded-random"
     count: int = 1
-    kinds: tuple[str, ...] = ()
+    kinds: tuple[PromptKind, ...] = ()
 
 
 def pick_points(
@@ -82,7 +86,7 @@ STRATEGIES: dict[str, Strategy] = {"eroded-random": eroded_random, "random": ran
 
 def prompt_rng(seed: int, *place: int) -> np.random.Generator:
     """The generator of one place (video id, track id, frame): the draw does not depend on any other draw."""
-    return np.random.default_rng([seed, *place])
+    return np.random.default_rng([seed, *(number % 2**64 for number in place)])
 
 
 def mask_prompts(visible: np.ndarray, confidence: float = 6.0) -> np.ndarray:

@@ -3,12 +3,14 @@
 import platform
 import shlex
 import sys
+import tempfile
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from samodal import score
+from samodal.errors import InputError
 from samodal.score.protocols import STRICT
 from samodal.show import write_overlay, write_report
 from samodal.video import Video, VideoTracks
@@ -46,8 +48,23 @@ def write_results(
     write_report(out / "report.html", video, tracks, run, scores)
 
 
+def prepare_folder(out: Path) -> None:
+    """Make the folder of a run before hours are spent on it.
+
+    Raises:
+        InputError: it cannot be made or written to.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        why = error.strerror or error
+        raise InputError(f"{out}: cannot be written to ({why}); choose another --out") from None
+
+
 def run_facts(**more: Any) -> dict[str, Any]:
     """The command and the versions, to stand beside every result, and what else matters for it."""
-    command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    command = shlex.join(["samodal", *sys.argv[1:]])
     versions = {"python": platform.python_version()} | {package: version(package) for package in PACKAGES}
     return {"command": command, **more, "versions": versions}

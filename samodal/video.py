@@ -89,7 +89,7 @@ class Track:
     def __post_init__(self) -> None:
         length = len(self.visible)
         self.amodal = self.amodal or [None] * length
-        self.states = self.states or ["absent" if rle is None else "visible" for rle in self.visible]
+        self.states = self.states or ["visible" if masks.area(rle) else "absent" for rle in self.visible]
         self.scores = self.scores or [None] * length
         self.points = self.points or [None] * length
         self.reasons = self.reasons or [None] * length
@@ -141,16 +141,19 @@ class VideoTracks:
             raise InputError(f"{path}: not an amodal.json: a list with one object a track is expected")
         try:
             tracks = [_track_from_json(entry) for entry in entries]
-        except (KeyError, TypeError, ValueError) as error:
+            lengths = {len(track) for track in tracks}
+            found = [rle for track in tracks for rle in track.amodal + track.visible if rle]
+            sizes = {(int(rle["size"][0]), int(rle["size"][1])) for rle in found}
+            for rle in found:  # a broken one would make the COCO functions read beyond it
+                masks.check_runs(masks.run_lengths(rle["counts"]), (rle["size"][0], rle["size"][1]))
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             raise InputError(
                 f"{path}: not an amodal.json as `samodal predict` writes it ({error!r})"
             ) from None
-        lengths = {len(track) for track in tracks}
-        sizes = {tuple(rle["size"]) for track in tracks for rle in track.amodal + track.visible if rle}
         if len(lengths) > 1 or len(sizes) > 1:
             raise InputError(f"{path}: tracks of different lengths {lengths} or sizes {sizes} in one video")
         return VideoTracks(
-            size=next(iter(sizes), (0, 0)),  # type: ignore[arg-type]
+            size=next(iter(sizes), (0, 0)),
             num_frames=next(iter(lengths), 0),
             tracks=tracks,
             video_id=entries[0]["video_id"] if entries else 1,

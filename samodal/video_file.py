@@ -170,6 +170,8 @@ def _open_container(path: Path, **options: str) -> tuple[av.container.InputConta
     except (av.FFmpegError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or error
         raise InputError(f"{path}: cannot be opened as a video ({why}); was the file cut off?") from None
+    if container.format.name == "tty":  # FFmpeg takes any text for a terminal recording
+        raise InputError(f"{path}: a text file, not a video; are the video and --visible swapped?")
     if not container.streams.video:
         raise InputError(f"{path}: holds no video stream; was the file cut off before its index was written?")
     stream = container.streams.video[0]

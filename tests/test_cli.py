@@ -265,3 +265,70 @@ def assert_one_line(capsys: pytest.CaptureFixture, name: str) -> None:
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("samodal: ")]
     assert len(lines) == 1
     assert name in lines[0]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["nonsense"],
+        ["predict"],
+        ["predict", "clip.mp4"],
+        ["predict", "clip.mp4", "--visible", "a.json", "--batch", "two"],
+        ["demo", "--clips", "0"],
+        ["demo", "--frames", "0"],
+        ["synth", "folder", "--videos", "0"],
+        ["synth", "folder", "--seed", "-5"],
+        ["synth", "folder", "--preset", "impossible"],
+    ],
+)
+def test_bad_usage_is_one_line(words: list[str], capsys: pytest.CaptureFixture) -> None:
+    assert run(words) == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+def not_a_number(entries: list[dict]) -> None:
+    entries[0]["score"] = float("nan")
+
+
+def too_sure(entries: list[dict]) -> None:
+    entries[0]["score"] = 7
+
+
+@pytest.mark.parametrize("spoil", [not_a_number, too_sure])
+def test_scores_that_are_none(
+    case: Path, tmp_path: Path, capsys: pytest.CaptureFixture, spoil: Callable[[list[dict]], None]
+) -> None:
+    entries = results()
+    spoil(entries)
+    (tmp_path / "bad.json").write_text(json.dumps(entries))
+    assert predict(case, tmp_path / "out", visible=tmp_path / "bad.json") == 2
+    assert_one_line(capsys, "score")
+
+
+def test_negative_ids_and_a_byte_order_mark_are_fine(case: Path, tmp_path: Path) -> None:
+    entries = [{**entry, "track_id": -1 - place} for place, entry in enumerate(results())]
+    (tmp_path / "ids.json").write_text(json.dumps(entries), encoding="utf-8-sig")
+    assert predict(case, tmp_path / "out", visible=tmp_path / "ids.json") == 0
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused_before_the_work(
+    case: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert predict(case, tmp_path / "file" / "out") == 2
+    errors = capsys.readouterr().err
+    assert "choose another --out" in errors
+    assert "predicting" not in errors
+
+
+def test_points_are_written_only_where_sam_was_shown_them(case: Path, tmp_path: Path) -> None:
+    assert predict(case, tmp_path / "out", "--prompt.kinds", "box") == 0
+    tracks = json.loads((tmp_path / "out" / "amodal.json").read_text())
+    assert all(points is None for track in tracks for points in track["points"])
+
+
+def test_video_and_masks_swapped(case: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    (tmp_path / "masks.txt").write_text("0 1001 1 48 64 abc\n")
+    assert predict(case, tmp_path / "out", video=str(tmp_path / "masks.txt")) == 2
+    assert_one_line(capsys, "swapped")

@@ -8,6 +8,7 @@ and bev (images only). Track ids are unique in one sequence only.
 import json
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -90,16 +91,28 @@ class AsdDataset(Sequence[Clip]):
         name = self.names[index]
         paths = _frame_paths(self.images / name, self.camera)
         video = open_images(paths, self.images / name)
-        annotations = self.annotations / name
         stems = [path.name.removesuffix(f"_rgb{path.suffix}") for path in paths]
 
-        # A frame is asked for by the visible and the amodal side in turn: the last few stay at hand.
-        @lru_cache(maxsize=4)
-        def instances(frame: int) -> list[Instance]:
-            return read_frame(annotations / f"{stems[frame]}_aminseg.json", video.size)
-
+        files = tuple(self.annotations / name / f"{stem}_aminseg.json" for stem in stems)
         extra = self.truth / f"{name}.json"
-        return Clip(name, video, instances, read_json(extra) if extra.exists() else {})
+        return Clip(name, video, _Frames(files, video.size), read_json(extra) if extra.exists() else {})
+
+
+@dataclass(frozen=True)
+class _Frames:
+    """Frame index -> its instances. Not a closure, because loader processes get it as a pickle."""
+
+    files: tuple[Path, ...]
+    size: tuple[int, int]
+
+    def __call__(self, frame: int) -> list[Instance]:
+        return _read_once(self.files[frame], self.size)
+
+
+@lru_cache(maxsize=4)
+def _read_once(path: Path, size: tuple[int, int]) -> list[Instance]:
+    """A frame is asked for by the visible and the amodal side in turn: the last few stay at hand."""
+    return read_frame(path, size)
 
 
 def read_frame(path: Path, size: tuple[int, int]) -> list[Instance]:
@@ -232,7 +245,9 @@ def _annotate(
     ids = np.zeros(size, np.uint16)
     entries = {}
     for instance in instances:
-        key = keys.setdefault(instance.track_id, _new_key(instance.category_id, keys))
+        if instance.track_id not in keys:
+            keys[instance.track_id] = _new_key(instance.category_id, keys)
+        key = keys[instance.track_id]
         amodal = masks.decode(instance.amodal)
         visible = np.zeros(size, bool) if instance.visible is None else masks.decode(instance.visible)
         if ids[visible].any():

@@ -126,6 +126,8 @@ def _match(folder: Path, video: Video, numbers: Sequence[int] | None) -> list[Pa
             )
         return paths
     by_name = dict(zip(held, paths, strict=True))
+    if len(by_name) < len(paths):
+        raise InputError(f"{folder}: several masks for one frame; one a frame is expected")
     missing = [name for name in wanted if name not in by_name]
     if missing:
         raise InputError(

@@ -46,7 +46,7 @@ def read_visible(
     elif (head := _head(path)).lstrip().startswith(("[", "{")):
         tracks, video_id = youtube_vis.read_tracks(read_json(path), path, video, video_id, frames)
     elif re.match(r"\s*([-+]?\d[\d.]*[ \t]+){5}\S", head):
-        tracks = mots.read_tracks(path.read_text("ascii", "replace"), path, video, frames)
+        tracks = mots.read_tracks(path.read_text("utf-8-sig", "replace"), path, video, frames)
     else:
         raise InputError(f"{path}: unknown format; {FORMATS} is expected")
     tracks = [track for track in tracks if any(track.visible)]
@@ -64,7 +64,7 @@ def _head(path: Path) -> str:
     """The first bytes of a file as text."""
     try:
         with path.open("rb") as file:
-            head = file.read(4096).decode("utf-8", "replace")
+            head = file.read(4096).decode("utf-8-sig", "replace")
     except FileNotFoundError:
         raise InputError(f"{path}: no such file or folder") from None
     except OSError as error:

@@ -1,5 +1,6 @@
 """YouTube-VIS: results as GenVIS and others write them, truth files, and our own `amodal.json`."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -85,7 +86,9 @@ def _choose_video(
 
 def _names(video: dict[str, Any]) -> set[str]:
     """What a truth file may call a video: its name, or the folder of its frames."""
-    files = video.get("file_names") or []
+    files = video.get("file_names")
+    if not isinstance(files, list):
+        files = []
     names = {str(video.get("name")), str(video.get("file_name"))}
     return names | {PurePosixPath(str(file)).parent.name for file in files[:1]}
 
@@ -140,8 +143,11 @@ def _field(entry: dict[str, Any], key: str, path: Path, place: int) -> int:
 
 def _score(entry: dict[str, Any], path: Path, place: int) -> float:
     try:
-        return float(entry.get("score", 1.0))
+        score = float(entry.get("score", 1.0))
     except (TypeError, ValueError):
+        score = math.nan
+    if not 0 <= score <= 1:
         raise InputError(
-            f"{path}: entry {place}: 'score' is {entry['score']!r}; a number is expected"
-        ) from None
+            f"{path}: entry {place}: 'score' is {entry['score']!r}; a number from 0 to 1 is expected"
+        )
+    return score

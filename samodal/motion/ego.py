@@ -105,7 +105,8 @@ def _work_image(frame: np.ndarray, moving: np.ndarray | None, scale: float) -> t
     """The small grey image, and where it is static (uint8 0/255)."""
     grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
     if scale < 1:
-        grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        at_least_one = max(scale, 1 / grey.shape[0])  # pixel of height
+        grey = cv2.resize(grey, None, fx=scale, fy=at_least_one, interpolation=cv2.INTER_AREA)
     static = np.full(grey.shape, 255, np.uint8)
     if moving is not None and moving.any():
         small = cv2.resize(moving.astype(np.uint8), grey.shape[::-1], interpolation=cv2.INTER_NEAREST)

@@ -17,12 +17,12 @@ class Answer:
     Attributes:
         amodal: bool (H, W).
         score: the IoU that SAM expects of its mask, in [0, 1].
-        points: (K, 2) int64 prompt points (x, y).
+        points: (K, 2) int64 prompt points (x, y); None where SAM was not shown any.
     """
 
     amodal: np.ndarray
     score: float
-    points: np.ndarray
+    points: np.ndarray | None
 
 
 def ask(
@@ -47,14 +47,16 @@ def ask(
     """
     if len(visible) == 0:
         return []
-    kinds = prompt.kinds or tuple(model.config.prompt_kinds)
-    points = [
-        pick_points(mask, prompt.strategy, prompt.count, rng, image)
-        for mask, rng in zip(visible, rngs, strict=True)
-    ]
+    kinds: tuple[str, ...] = prompt.kinds or tuple(model.config.prompt_kinds)
+    points = None
+    if "points" in kinds:
+        drawn = zip(visible, rngs, strict=True)
+        points = np.stack(
+            [pick_points(mask, prompt.strategy, prompt.count, rng, image) for mask, rng in drawn]
+        )
     decoded = model.decode(
         embedding,
-        np.stack(points).astype(np.float32) if "points" in kinds else None,
+        points,
         boxes=np.stack([corners(mask) for mask in visible]) if "box" in kinds else None,
         mask_prompts=mask_prompts(coverage(visible, model.image_size)) if "mask" in kinds else None,
     )
@@ -62,4 +64,5 @@ def ask(
     if unite_visible:
         amodal |= visible
     scores = decoded.scores[:, 0].float().clamp(0, 1).cpu().tolist()
-    return [Answer(*answer) for answer in zip(amodal, scores, points, strict=True)]
+    shown = [None] * len(visible) if points is None else list(points)
+    return [Answer(*answer) for answer in zip(amodal, scores, shown, strict=True)]

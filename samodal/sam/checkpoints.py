@@ -1,5 +1,6 @@
 """Checkpoints of segment-anything and S-AModal: what they contain, and their names for our weights."""
 
+import logging
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -44,6 +45,8 @@ _RENAMES = {
 }
 _PATTERNS = {re.compile(old.replace(".", r"\.").replace("#", r"\d+")): new for old, new in _RENAMES.items()}
 
+_WRAPPERS = ("model", "state_dict", "model_state_dict")
+
 
 def original_name(ours: str, config: SamConfig) -> str:
     """The original's name of one of our weights."""
@@ -59,16 +62,22 @@ def original_name(ours: str, config: SamConfig) -> str:
     return ours
 
 
-def select_original(state: State, adapter: str, new_adapter: bool) -> State:
+def select_original(state: State, name: str, adapter: str, fresh_adapter: bool) -> State:
     """The weights that a model with this adapter uses, under segment-anything's names of the position tables.
 
     Left out are modules that the original builds and never uses: `Depth_Adapter`, and the prompt generator in
-    models without it; with `new_adapter` also trained weights of the adapter.
+    models without it; with `fresh_adapter` also trained weights of the adapter.
     """
+    prompt_generator = "image_encoder.prompt_generator."
+    if adapter == "none" and any(key.startswith(prompt_generator) for key in state):
+        # All checkpoints of S-AModal carry one, and only those of its mode samadpt have trained it.
+        logging.getLogger("samodal").warning(
+            f"{name}: the prompt generator in it is left out; the adapter sam-adapter would use it"
+        )
     unused = [".Depth_Adapter."]
-    if adapter != "sam-adapter" or new_adapter:
-        unused.append("image_encoder.prompt_generator.")
-    if adapter == "medical-adapter" and new_adapter:
+    if adapter != "sam-adapter" or fresh_adapter:
+        unused.append(prompt_generator)
+    if adapter == "medical-adapter" and fresh_adapter:
         unused += [".Space_Adapter.", ".MLP_Adapter."]
     selected: State = {}
     for key, value in state.items():
@@ -89,27 +98,25 @@ def original_config(
     adapter: str,
     config: SamConfig | None,
     pad_before_norm: bool | None,
-    new_adapter: bool,
+    adapter_dim: int | None,
 ) -> AmodalSamConfig:
-    """The configuration for original weights: the given one or a recognised one, with this adapter.
+    """The configuration for selected weights: the given one or a recognised one, with this adapter.
 
     Weights of the original get the original's decoder norms and reading of the patch embedding, which a plain
-    `SamConfig` has no word for; an `AmodalSamConfig` is taken at its word.
+    `SamConfig` has no word for; an `AmodalSamConfig` is taken at its word. `adapter_dim` is the width of an
+    adapter that is not among the weights.
     """
+    width = adapter_width(state, adapter)
     ours = recognise(state, name) if config is None else AmodalSamConfig.from_sam(config)
     if not isinstance(config, AmodalSamConfig):
         ours.mask_decoder_config.layer_norm_eps = DECODER_NORM_EPS
-        ours.mixed_embedding = adapter == "sam-adapter" and not new_adapter
-    width = adapter_width(state, adapter)
-    ours = AmodalSamConfig.from_sam(
+        ours.mixed_embedding = adapter == "sam-adapter" and width is not None
+    return AmodalSamConfig.from_sam(
         ours,
         adapter=adapter,
-        adapter_dim=width or ours.adapter_dim,
+        adapter_dim=width or adapter_dim or ours.adapter_dim,
         pad_before_norm=ours.pad_before_norm if pad_before_norm is None else pad_before_norm,
     )
-    if adapter != "none" and width is None and not new_adapter:
-        raise InputError(f"{name}: has no weights of a {adapter}; new_adapter=True starts a new one")
-    return ours
 
 
 def adapter_width(state: State, adapter: str) -> int | None:
@@ -196,8 +203,8 @@ def count(names: Iterable[str], pattern: str) -> int:
 def read_original(source: str | Path | Mapping) -> tuple[State, str]:
     """The weights of a checkpoint in the original's naming, and what to call it in messages.
 
-    Training checkpoints ({"model": weights, ...}) are unwrapped, the "module." of DistributedDataParallel is
-    cut off. A file can never run code.
+    Training checkpoints ({"model": weights, ...}, also in layers) are unwrapped, each "module." of
+    DistributedDataParallel is cut off. A file can never run code.
 
     Args:
         source: a .pth or .safetensors file, or what was in it.
@@ -213,18 +220,20 @@ def read_original(source: str | Path | Mapping) -> tuple[State, str]:
         if not path.is_file():
             raise InputError(f"{path}: no such file")
         content = read_safetensors(path) if path.suffix == ".safetensors" else read_pickle(path)
-    for wrapper in ("model", "state_dict"):
-        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
-            content = content[wrapper]
+    while isinstance(content, Mapping):
+        inner = [content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)]
+        if not inner:
+            break
+        content = inner[0]
     if (
         not isinstance(content, Mapping)
         or not content
-        or not all(isinstance(v, Tensor) for v in content.values())
+        or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items())
     ):
         raise InputError(
             f"{name}: holds no weights; a dict of names to tensors is expected, or one under 'model'"
         )
-    state = {key.removeprefix("module."): value for key, value in content.items()}
+    state = {re.sub(r"^(module\.)+", "", key): value for key, value in content.items()}
     if any(key.startswith("vision_encoder.") for key in state):
         raise InputError(f"{name}: has transformers' names; load its folder with AmodalSam.from_pretrained")
     return state, name

@@ -122,7 +122,7 @@ class Attention(nn.Module):
         qkv = self.qkv(tokens).view(batch, size * size, 3, self.heads, -1)
         query, key, value = qkv.permute(2, 0, 3, 1, 4)  # (B, heads, s * s, D / heads) each
         # The scores of 4096 tokens fill a gigabyte: without gradients only some rows are held at once.
-        rows = size if torch.is_grad_enabled() else max(1, CHUNK // size)
+        rows = size if query.requires_grad else max(1, CHUNK // size)
         parts = [
             self.attend_rows(query[:, :, row * size : (row + rows) * size], key, value, row, size)
             for row in range(0, size, rows)

@@ -80,7 +80,7 @@ def input_prompts(
         points: (N, P, 2) as x, y in pixels of the frame.
         labels: (N, P), each 1, 0 or -1; None: all 1.
         boxes: (N, 4) as x0, y0, x1, y1 in pixels of the frame.
-        mask_prompts: (N, side, side) logits.
+        mask_prompts: (N, side, side) or (N, 1, side, side) logits.
 
     Returns:
         The prompts that are given, by these names; points always with labels.
@@ -98,6 +98,8 @@ def input_prompts(
     if boxes is not None:
         prompts["boxes"] = scale_boxes(_numbers("boxes", boxes, (None, 4)), original, resized)
     if mask_prompts is not None:
+        if getattr(mask_prompts, "ndim", 3) == 4 and mask_prompts.shape[1] == 1:  # `low_res` as it is
+            mask_prompts = mask_prompts[:, 0]
         prompts["mask_prompts"] = _numbers("mask_prompts", mask_prompts, (None, side, side))
     if not prompts:
         raise InputError("nothing to decode: give points, boxes or mask_prompts")
@@ -108,7 +110,7 @@ def input_prompts(
 
 
 def _numbers(name: str, values: Values, shape: tuple[int | None, ...]) -> Tensor:
-    """`values` as a float tensor of this shape; None in it stands for any length."""
+    """`values` as a float32 or float64 tensor of this shape; None in it stands for any length."""
     numbers = (
         values if isinstance(values, Tensor) else torch.from_numpy(np.array(values, np.float64, order="C"))
     )
@@ -118,6 +120,8 @@ def _numbers(name: str, values: Values, shape: tuple[int | None, ...]) -> Tensor
     if not fits:
         wanted = ", ".join("*" if want is None else str(want) for want in shape)
         raise InputError(f"{name} must be of shape ({wanted}), not {tuple(numbers.shape)}")
+    if numbers.dtype in (torch.float16, torch.bfloat16):  # too coarse for a place in an image
+        return numbers.float()
     return numbers if numbers.is_floating_point() else numbers.double()
 
 

@@ -27,3 +27,11 @@ def initialise(module: nn.Module, generator: torch.Generator) -> None:
         if isinstance(part, PromptGenerator | Bottleneck):
             for layer in part.last_layers:
                 nn.init.zeros_(layer.weight)
+
+
+def initialise_adapters(model: nn.Module, seed: int) -> None:
+    """Draw new weights for the adapters of a model, and for nothing else."""
+    generator = torch.Generator().manual_seed(seed)
+    for module in model.modules():
+        if isinstance(module, PromptGenerator | Bottleneck):
+            initialise(module, generator)

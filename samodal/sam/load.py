@@ -4,7 +4,9 @@ from pathlib import Path
 
 import torch
 
+from samodal.errors import InputError
 from samodal.sam.config import nano_config
+from samodal.sam.initialise import initialise_adapters
 from samodal.sam.model import AmodalSam
 
 ORIGINAL_SUFFIXES = (".pth", ".pt", ".bin", ".safetensors")
@@ -17,23 +19,47 @@ def load_model(
     new_adapter: bool = False,
     device: torch.device | str | None = None,
     seed: int = 0,
+    fresh_adapter: bool = False,
 ) -> AmodalSam:
     """Load a model.
 
     Args:
         name: "samodal-nano" (bundled), a model folder, a Hugging Face id, a checkpoint file of segment-anything or
-            S-AModal, or "scratch-nano": the size of samodal-nano with random weights.
-        adapter: the adapter of a checkpoint file; with `new_adapter` the adapter to add.
+            S-AModal, or, to train from, "scratch-nano": the size of samodal-nano with random weights.
+        adapter: the adapter that the model has, or, with `new_adapter`, is to have. "none": the one that a folder
+            has; of a checkpoint file, which does not say: none.
         adapter_dim: inner width of a new adapter; None is its usual width.
-        new_adapter: add a fresh adapter where the model has none.
-        seed: of fresh weights.
+        new_adapter: training is meant: add a new adapter where the model has none.
+        device: None: CPU.
+        seed: of new weights.
+        fresh_adapter: start with a new adapter also where the model has one.
 
     Raises:
-        InputError: no such model, or its weights do not fit.
+        InputError: no such model, its weights do not fit, or it has not the adapter that is asked for.
     """
     if name == "scratch-nano":
+        if not new_adapter:
+            raise InputError("scratch-nano: has random weights; it is there to be trained")
         return AmodalSam(nano_config(adapter=adapter, adapter_dim=adapter_dim), seed).to(device)
     if Path(name).suffix in ORIGINAL_SUFFIXES and not Path(name).is_dir():
-        return AmodalSam.from_original(name, adapter, new_adapter=new_adapter, device=device, seed=seed)
-    wanted = adapter if new_adapter and adapter != "none" else None
-    return AmodalSam.from_pretrained(name, wanted, adapter_dim=adapter_dim, device=device, seed=seed)
+        model = AmodalSam.from_original(
+            name,
+            adapter,
+            new_adapter=new_adapter,
+            fresh_adapter=fresh_adapter,
+            adapter_dim=adapter_dim,
+            device=device,
+            seed=seed,
+        )
+    else:
+        wanted = adapter if new_adapter and adapter != "none" else None
+        model = AmodalSam.from_pretrained(name, wanted, adapter_dim=adapter_dim, seed=seed)
+        if fresh_adapter:
+            initialise_adapters(model, seed)
+        model.to(device)
+    has = model.config.adapter
+    if adapter not in ("none", has):
+        raise InputError(f"{name}: has no {adapter}" + (f" but a {has}" if has != "none" else ""))
+    if has != "none" and adapter_dim not in (None, model.config.adapter_width):
+        raise InputError(f"{name}: has a {has} of width {model.config.adapter_width}, not {adapter_dim}")
+    return model

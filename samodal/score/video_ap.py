@@ -245,12 +245,11 @@ def _read_masks(values: Sequence[Any], what: str) -> list[Rle | None]:
 
 
 def _read_mask(value: Any, what: str) -> Rle | None:
-    counts = value.get("counts") if isinstance(value, dict) else None
-    if isinstance(counts, str) and counts and not (ord(counts[-1]) - 48) & 32:
-        return value  # compressed and complete, as nearly always: no need to look at every run
+    if not isinstance(value, dict) or "size" not in value:
+        raise InputError(f"{what}: not a COCO RLE {{'size', 'counts'}}")
     try:
         return masks.from_annotation(value, tuple(value["size"]))
-    except (KeyError, TypeError, ValueError) as error:
+    except (OverflowError, TypeError, ValueError) as error:
         raise InputError(f"{what}: not a COCO RLE ({error})") from None
 
 

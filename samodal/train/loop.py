@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,22 @@ import cv2
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.utils import (
+    DataLoaderConfiguration,
+    DistributedDataParallelKwargs,
+    InitProcessGroupKwargs,
+)
 from torch.utils.data import DataLoader, Subset
 
+from samodal import files
 from samodal.data.clip import Clip
 from samodal.errors import InputError
 from samodal.sam import AmodalSam
 from samodal.sam.adapters import is_adapter
 from samodal.train.losses import mask_loss
 from samodal.train.options import TrainOptions
-from samodal.train.samples import FrameSamples
-from samodal.train.validate import mean_ious
+from samodal.train.samples import FrameSamples, seen_instances
+from samodal.train.validate import chosen_frames, mean_ious
 
 
 def train(
@@ -36,25 +43,39 @@ def train(
     """Train `model` in place; write `last/`, `best/` (model folders) and `log.jsonl` to `out`.
 
     A run that is cut off and resumed gives the same weights as one that was not: samples and learning rate follow
-    from the step, and the optimiser's state is saved with the weights.
+    from the step, and the optimiser's state is saved with the weights. Several processes (`accelerate launch`)
+    share each batch; the first one validates and writes.
 
     Returns:
-        The best validation scores.
+        The best validation scores; empty in all processes but the first.
 
     Raises:
-        InputError: `out` holds a run already and `resume` is False; or nothing to resume; or other options.
+        InputError: `out` holds a run already and `resume` is False; or nothing to resume; or other options, model
+            or clips than before; or nothing to see in the clips; or a batch that the processes cannot share.
     """
-    out = Path(out)
-    accelerator = Accelerator(mixed_precision="bf16" if options.dtype == "bf16" else "no")
+    out, options = Path(out), options.fitted_to(model.config.prompt_kinds)
+    if not clips:
+        raise InputError("no clips to train on")
+    if not any(
+        seen_instances(clip, i) for _, clip, i in chosen_frames(validation, options.validation_frames)
+    ):
+        raise InputError("validation clips: no instance is seen in any of the frames to validate on")
+    accelerator = make_accelerator()
+    if options.batch % accelerator.num_processes:
+        raise InputError(
+            f"batch {options.batch}: cannot be shared evenly by {accelerator.num_processes} processes"
+        )
     choose_trainable(model, options)
     optimiser = torch.optim.AdamW(_groups(model, options.weight_decay), lr=options.lr)
-    step, best = _resume(out, model, optimiser, options) if resume else _start(out, options)
+    with accelerator.main_process_first():
+        if accelerator.is_main_process:
+            _prepare(out, _identity(model, clips, validation, options), resume)
+        step, best = _load(out / "last", model, optimiser) if resume else (0, {})
+    if accelerator.is_main_process:
+        _forget_after(out, step)
     samples = FrameSamples(clips, model.image_size, options)
     rest = Subset(samples, range(step * options.batch, len(samples)))
-    # A worker is one process among several: threads of its own would only wait for each other.
-    loader = DataLoader(
-        rest, options.batch, num_workers=options.workers, worker_init_fn=lambda _: cv2.setNumThreads(0)
-    )
+    loader = DataLoader(rest, options.batch, num_workers=options.workers, worker_init_fn=one_thread_a_worker)
     model, optimiser, loader = accelerator.prepare(model, optimiser, loader)
     if accelerator.is_main_process:
         print(plan(accelerator.unwrap_model(model), options, len(clips), step), flush=True)
@@ -64,10 +85,11 @@ def train(
     for batch in loader:
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(step, options)
-        logits, predicted_iou = model(batch["pixels"], **prompt_of_step(batch, step, options))
+        with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=options.dtype == "bf16"):
+            logits, predicted_iou = model(batch["pixels"], **prompt_of_step(batch, step, options))
         parts = mask_loss(
-            logits[:, :, 0].float(),
-            predicted_iou[:, :, 0].float(),
+            logits[:, :, 0],
+            predicted_iou[:, :, 0],
             batch["target"],
             batch["visible"],
             batch["valid"],
@@ -84,9 +106,8 @@ def train(
             continue
         if step % 50 == 0:
             seconds = time.monotonic() - began
-            _log(
-                out, {"step": step, **averages.take(), "lr": learning_rate(step, options), "seconds": seconds}
-            )
+            rate = learning_rate(step - 1, options)
+            _log(out, {"step": step, **averages.take(), "lr": rate, "seconds": seconds})
         if step % options.validate_every == 0 or step == options.steps:
             plain = accelerator.unwrap_model(model)
             scores = mean_ious(plain, validation, options)
@@ -96,7 +117,26 @@ def train(
                 _save(out / "best", plain)
             _save(out / "last", plain, {"step": step, "best": best, "optimiser": optimiser.state_dict()})
             model.train()
+    accelerator.wait_for_everyone()
     return best
+
+
+def make_accelerator() -> Accelerator:
+    """What runs the loop on one device or many."""
+    return Accelerator(
+        dataloader_config=DataLoaderConfiguration(split_batches=True),
+        kwargs_handlers=[
+            # A step shows points or boxes, with masks or without: some weights are not part of it.
+            DistributedDataParallelKwargs(find_unused_parameters=True),
+            # The others wait while the first process validates.
+            InitProcessGroupKwargs(timeout=timedelta(hours=2)),
+        ],
+    )
+
+
+def one_thread_a_worker(_: int) -> None:
+    """A worker is one process among several: threads of its own would only wait for each other."""
+    cv2.setNumThreads(0)
 
 
 def prompt_of_step(
@@ -105,7 +145,7 @@ def prompt_of_step(
     """What the model is shown in a step: points (one or more) or boxes, and the mask prompts or not."""
     rng = np.random.default_rng([options.seed, step])
     count = int(rng.integers(1, options.max_points + 1))
-    use_box, use_mask = rng.random(2) < (options.box_prompt, options.mask_prompt)
+    use_box, use_mask = rng.random(2) < (options.box_prompt or 0, options.mask_prompt or 0)
     if use_box:
         shown = {"boxes": batch["boxes"]}
     else:
@@ -119,13 +159,16 @@ def prompt_of_step(
 def choose_trainable(model: AmodalSam, options: TrainOptions) -> None:
     """Set `requires_grad`: everything, or only the decoder, the mask prompts and the adapters.
 
+    The matrix that makes phases of positions is a constant and never learns.
+
     In the original the adapters are left out of the optimiser and never learn.
     """
     for name, parameter in model.named_parameters():
         learns = name.startswith("mask_decoder.") or is_adapter(name)
-        if options.mask_prompt > 0:
+        if options.mask_prompt:
             learns = learns or name.startswith("prompt_encoder.mask_embed.")
-        parameter.requires_grad_(learns or options.train == "all")
+        constant = name.startswith("shared_image_embedding.")
+        parameter.requires_grad_((learns or options.train == "all") and not constant)
 
 
 def learning_rate(step: int, options: TrainOptions) -> float:
@@ -156,33 +199,52 @@ def _groups(model: AmodalSam, weight_decay: float) -> list[dict[str, Any]]:
     ]
 
 
-def _start(out: Path, options: TrainOptions) -> tuple[int, dict[str, float]]:
-    if (out / "log.jsonl").exists():
-        raise InputError(f"{out}: holds a training run already; go on with --resume, or choose another --out")
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "options.json").write_text(json.dumps(asdict(options), indent=1) + "\n")
-    return 0, {}
+def _identity(
+    model: AmodalSam, clips: Sequence[Clip], validation: Sequence[Clip], options: TrainOptions
+) -> dict[str, Any]:
+    """What a run is made of, and must be when it is resumed, as it comes out of JSON."""
+    values = {
+        **{f"model.{name}": value for name, value in model.config.to_dict().items()},
+        **asdict(options),
+        "clips": [clip.name for clip in clips],
+        "validation clips": [clip.name for clip in validation],
+    }
+    for changes_nothing in ("workers", "model.transformers_version"):
+        values.pop(changes_nothing, None)
+    return json.loads(json.dumps(values))
 
 
-def _resume(
-    out: Path, model: AmodalSam, optimiser: torch.optim.Optimizer, options: TrainOptions
-) -> tuple[int, dict[str, float]]:
-    try:
-        saved_options = json.loads((out / "options.json").read_text())
-    except FileNotFoundError:
-        raise InputError(f"{out}: no training run to resume; start one without --resume") from None
-    if saved_options != json.loads(json.dumps(asdict(options))):
-        raise InputError(f"{out}/options.json: other options than now; resume with the same ones")
-    last, old = out / "last", out / ".last.old"
-    if not last.exists() and old.exists():  # cut off between the two renames of _save
-        old.rename(last)
-    if not last.exists():  # cut off before the first checkpoint
-        _forget_after(out, 0)
+def _prepare(out: Path, identity: dict[str, Any], resume: bool) -> None:
+    """Begin a run in `out`, or make sure that the one in it is this one, and whole."""
+    known = out / "options.json"
+    if not resume:
+        if (out / "log.jsonl").exists():
+            raise InputError(
+                f"{out}: holds a training run already; go on with --resume, or choose another --out"
+            )
+        files.write_json(known, identity, indent=1)
+        return
+    if not known.exists():
+        raise InputError(f"{out}: no training run to resume; start one without --resume")
+    saved = files.read_json(known)
+    if different := sorted(name for name in {*saved, *identity} if saved.get(name) != identity.get(name)):
+        raise InputError(
+            f"{known}: other options than now ({', '.join(different)}); resume with the same ones"
+        )
+    for name in ("last", "best"):
+        folder = out / name
+        _, old = _beside(folder)
+        if not folder.exists() and old.exists():  # cut off between the two renames of _save
+            old.rename(folder)
+
+
+def _load(last: Path, model: AmodalSam, optimiser: torch.optim.Optimizer) -> tuple[int, dict[str, float]]:
+    """Step and best scores of the last checkpoint, whose state `model` and `optimiser` are given."""
+    if not last.exists():  # cut off before the first one
         return 0, {}
     saved = torch.load(last / "training.pt", weights_only=True, map_location="cpu")
     model.load_state_dict(AmodalSam.from_pretrained(last).state_dict())
     optimiser.load_state_dict(saved["optimiser"])
-    _forget_after(out, saved["step"])
     return saved["step"], saved["best"]
 
 
@@ -191,12 +253,12 @@ def _forget_after(out: Path, step: int) -> None:
     log = out / "log.jsonl"
     if log.exists():
         lines = [line for line in log.read_text().splitlines() if json.loads(line)["step"] <= step]
-        log.write_text("".join(line + "\n" for line in lines))
+        files.write_text(log, "".join(line + "\n" for line in lines))
 
 
 def _save(folder: Path, model: AmodalSam, state: dict[str, Any] | None = None) -> None:
     """Write a model folder beside the old one, then take its place: a cut run always leaves a whole one."""
-    temporary, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
+    temporary, old = _beside(folder)
     for leftover in (temporary, old):
         shutil.rmtree(leftover, ignore_errors=True)
     model.save_pretrained(temporary)
@@ -206,6 +268,11 @@ def _save(folder: Path, model: AmodalSam, state: dict[str, Any] | None = None) -
         folder.rename(old)
     temporary.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _beside(folder: Path) -> tuple[Path, Path]:
+    """Where the new and the old content of a folder are while they are exchanged."""
+    return folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
 
 
 def _log(out: Path, entry: dict[str, float]) -> None:

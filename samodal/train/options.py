@@ -1,7 +1,10 @@
 """How a model is trained: the options of `samodal train`, with their defaults."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
+
+from samodal.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -21,17 +24,19 @@ class TrainOptions:
     """Prompts a frame."""
     occluded_share: float = 3.0
     """How much likelier a partly hidden instance is chosen than one that is seen whole."""
-    mask_prompt: float = 0.0
-    """Share of the steps that show the visible masks as mask prompts beside the points."""
-    box_prompt: float = 0.0
-    """Share of the steps that show the box of the visible mask instead of the points."""
+    mask_prompt: float | None = None
+    """Share of the steps that show the visible masks as mask prompts beside the points; if not said, 0.7 where the
+    model is prompted with masks, else 0."""
+    box_prompt: float | None = None
+    """Share of the steps that show the box of the visible mask instead of the points; if not said, 0.2 where the
+    model is prompted with boxes, else 0."""
     crop: float = 0.6
     """Share of the frames of which only a part is shown, enlarged."""
 
     steps: int = 5000
     """Optimiser steps."""
     batch: int = 2
-    """Frames a step."""
+    """Frames a step, of all processes together."""
     lr: float = 3e-4
     """Highest learning rate: it rises linearly for some steps, then falls to zero along a cosine."""
     warmup: int = 200
@@ -53,3 +58,27 @@ class TrainOptions:
     """Frames of a validation, spread evenly."""
     workers: int = 1
     """Processes that make samples."""
+
+    def __post_init__(self) -> None:
+        at_least = dict.fromkeys(
+            ("steps", "batch", "instances", "max_points", "validate_every", "validation_frames"), 1
+        ) | dict.fromkeys(("workers", "seed", "warmup"), 0)
+        for name, least in at_least.items():
+            if getattr(self, name) < least:
+                raise InputError(f"{name} {getattr(self, name)}: must be at least {least}")
+        for name in ("mask_prompt", "box_prompt", "crop"):
+            share = getattr(self, name)
+            if share is not None and not 0 <= share <= 1:
+                raise InputError(f"{name} {share}: a share is between 0 and 1")
+        if not self.lr > 0:
+            raise InputError(f"lr {self.lr}: must be above 0")
+
+    def fitted_to(self, prompt_kinds: Sequence[str]) -> "TrainOptions":
+        """These options, with the shares that were not said so that the model learns what it will be prompted with."""
+        mask = 0.7 if "mask" in prompt_kinds else 0.0
+        box = 0.2 if "box" in prompt_kinds else 0.0
+        return replace(
+            self,
+            mask_prompt=mask if self.mask_prompt is None else self.mask_prompt,
+            box_prompt=box if self.box_prompt is None else self.box_prompt,
+        )

@@ -22,13 +22,19 @@ def run(command: "Train") -> None:
     _refuse_shared_clips(command.root, clips, validation)
     model = build_model(command)
     best = train(model, clips, validation, command.out, command.options, command.resume)
-    print(f"best: step {best['step']}, validation IoU {best['iou']:.3f}: {command.out / 'best'}")
+    if best:  # of several processes one validates
+        print(f"best: step {best['step']}, validation IoU {best['iou']:.3f}: {command.out / 'best'}")
 
 
 def build_model(command: "Train") -> AmodalSam:
     """The model to start from, with the adapter and the prompt kinds that were asked for."""
     model = load_model(
-        command.model, command.adapter, command.adapter_dim, new_adapter=True, seed=command.options.seed
+        command.model,
+        command.adapter,
+        command.adapter_dim,
+        new_adapter=True,
+        seed=command.options.seed,
+        fresh_adapter=command.fresh_adapter,
     )
     if command.prompt_kinds:
         model.config.prompt_kinds = list(command.prompt_kinds)

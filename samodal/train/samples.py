@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 
 from samodal import masks
 from samodal.data.clip import Clip, Instance
+from samodal.errors import InputError
 from samodal.prompts import corners, mask_prompts, pick_points
 from samodal.sam.images import coverage, resize_frame, resized_size, to_pixels
 from samodal.train.options import TrainOptions
@@ -35,14 +36,19 @@ class FrameSamples(Dataset[dict[str, torch.Tensor]]):
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         rng = np.random.default_rng([self.options.seed, index])
-        while True:  # a frame in which nothing is seen teaches nothing: draw another
+        for _ in range(1000):  # a frame in which nothing is seen teaches nothing: draw another
             clip = self.clips[int(rng.integers(len(self.clips)))]
             frame = int(rng.integers(len(clip)))
-            seen = [instance for instance in clip.instances(frame) if instance.visible]
-            if seen:
+            if seen := seen_instances(clip, frame):
                 sample = make_sample(clip.video[frame], seen, self.image_size, self.options, rng)
                 if sample is not None:
                     return sample
+        raise InputError("training clips: no instance is seen in any of 1000 frames that were drawn")
+
+
+def seen_instances(clip: Clip, frame: int) -> list[Instance]:
+    """The instances of which at least a pixel is seen."""
+    return [instance for instance in clip.instances(frame) if masks.area(instance.visible) > 0]
 
 
 def make_sample(

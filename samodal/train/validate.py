@@ -11,6 +11,7 @@ from samodal.prompts import PromptOptions, prompt_rng
 from samodal.sam import AmodalSam
 from samodal.sam.ask import ask
 from samodal.train.options import TrainOptions
+from samodal.train.samples import seen_instances
 
 MIN_HIDDEN_PIXELS = 10
 """A hidden part of fewer pixels is an uncertain edge, not a part."""
@@ -23,22 +24,19 @@ def mean_ious(model: AmodalSam, clips: Sequence[Clip], options: TrainOptions) ->
     Returns:
         "iou_full": of the target masks, mean over instances; "iou_hidden": of the parts outside the visible mask,
         over instances that have one (amodal targets only); "iou": the mean of those two, by which the best
-        checkpoint is chosen; "score_error": mean |predicted IoU - IoU|.
+        checkpoint is chosen; "score_error": mean |predicted IoU - IoU|. At least one instance must be seen.
     """
     model.eval()
     amodal = options.target == "amodal"
     kinds = tuple(model.config.prompt_kinds) if amodal else ("points",)
     full, hidden, errors = [], [], []
-    places = [(clip, frame) for clip in clips for frame in range(len(clip))]
-    chosen = np.linspace(0, len(places) - 1, min(options.validation_frames, len(places))).astype(int)
-    for index in chosen:
-        clip, frame = places[index]
-        seen = [instance for instance in clip.instances(frame) if instance.visible]
+    for index, clip, frame in chosen_frames(clips, options.validation_frames):
+        seen = seen_instances(clip, frame)
         if not seen:
             continue
         visible = np.stack([masks.decode(instance.visible) for instance in seen if instance.visible])
         target = np.stack([masks.decode(instance.amodal) for instance in seen]) if amodal else visible
-        rngs = [prompt_rng(options.seed, int(index), instance.track_id) for instance in seen]
+        rngs = [prompt_rng(options.seed, index, instance.track_id) for instance in seen]
         prompt = PromptOptions(options.strategy, kinds=kinds)
         image = clip.video[frame]
         answers = ask(model, model.encode(image), visible, rngs, prompt, unite_visible=amodal, image=image)
@@ -53,6 +51,13 @@ def mean_ious(model: AmodalSam, clips: Sequence[Clip], options: TrainOptions) ->
         scores["iou_hidden"] = float(np.mean(hidden))
     scores["iou"] = float(np.mean([scores[name] for name in ("iou_full", "iou_hidden") if name in scores]))
     return scores
+
+
+def chosen_frames(clips: Sequence[Clip], count: int) -> list[tuple[int, Clip, int]]:
+    """`count` frames, spread evenly over the clips: number among all frames, clip, frame of the clip."""
+    places = [(clip, frame) for clip in clips for frame in range(len(clip))]
+    chosen = np.linspace(0, len(places) - 1, min(count, len(places))).astype(int).tolist()
+    return [(index, *places[index]) for index in chosen]
 
 
 def _iou(a: np.ndarray, b: np.ndarray) -> float:

@@ -1,4 +1,5 @@
 import json
+import pickle
 import shutil
 from pathlib import Path
 
@@ -287,3 +288,11 @@ def test_keys_stay_those_of_their_track(tmp_path):
         for path in sorted(folder.glob("*.json"))
     ]
     assert keys == [{"26000": 3, "26001": 1}, {"26001": 1, "26002": 2, "26000": 3}]
+
+
+def test_a_clip_can_be_sent_to_another_process(tmp_path):
+    write_scene(tmp_path)
+    clip = open_dataset("asd", tmp_path, "val")[0]
+    again = pickle.loads(pickle.dumps(clip))
+    assert again.instances(1) == clip.instances(1)
+    assert np.array_equal(again.video[2], clip.video[2])

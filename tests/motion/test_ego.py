@@ -106,3 +106,10 @@ def test_memory_is_bounded_and_what_is_kept_is_the_same():
 
 def test_fixed_ego():
     assert FixedEgo().between(3, 9).rotation.tolist() == np.eye(3).tolist()
+
+
+@pytest.mark.parametrize("size", [(1, 2000), (2000, 1)])
+def test_a_line_is_an_image_too(size):
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 256, (3, *size, 3), dtype=np.uint8)
+    assert np.isfinite(pushed(frames, np.zeros((3, *size), bool)).between(0, 2).rotation).all()

@@ -128,6 +128,24 @@ def test_a_new_adapter_is_started_only_when_asked_for(state, adapter):
     assert not model.config.mixed_embedding
 
 
+@pytest.mark.parametrize("adapter", ["sam-adapter", "medical-adapter"])
+def test_a_trained_adapter_is_used_unless_a_fresh_one_is_asked_for(adapter):
+    state = sam_golden.random_model(adapter=adapter, adapter_dim=3).to_original()
+    part = {"sam-adapter": "prompt_generator.shared_mlp", "medical-adapter": "MLP_Adapter.D_fc2"}[adapter]
+    (name,) = [key for key in state if key.endswith(f"{part}.weight") and "blocks.1." not in key]
+    kept = AmodalSam.from_original(state, adapter, new_adapter=True, adapter_dim=5)
+    assert torch.equal(kept.to_original()[name], state[name])
+    fresh = AmodalSam.from_original(state, adapter, fresh_adapter=True, adapter_dim=5)
+    assert fresh.config.adapter_width == 5
+    assert not fresh.to_original()[name].any()
+
+
+def test_a_prompt_generator_that_is_left_out_is_told_of(state, caplog):
+    AmodalSam.from_original(state | DEAD)
+    assert len(caplog.records) == 1
+    assert "sam-adapter" in caplog.text
+
+
 def test_half_an_adapter_is_an_error():
     state = sam_golden.random_model(adapter="sam-adapter").to_original()
     del state["image_encoder.prompt_generator.shared_mlp.bias"]
@@ -166,7 +184,7 @@ def test_training_checkpoints_of_the_original_are_unwrapped(state, tmp_path):
     weight.grad = torch.ones(2)
     optimizer.step()
     checkpoint = {
-        "model": {"module." + name: value for name, value in state.items()},
+        "model": {"state_dict": {"module.module." + name: value for name, value in state.items()}},
         "optimizer": optimizer.state_dict(),
         "lr_scheduler": torch.optim.lr_scheduler.StepLR(optimizer, 10),  # pickled whole, as the original does
         "epoch": 3,

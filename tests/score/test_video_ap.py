@@ -186,6 +186,21 @@ def test_missing_keys_are_named():
         video_ap({"videos": []}, [], "strict")
 
 
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        (BOX | {"size": [40, 59]}, "add up to 2400 pixels instead of 2360"),
+        (BOX | {"size": [-40, -60]}, "not a COCO RLE"),
+        (BOX | {"size": 40}, "not a COCO RLE"),
+        ({"counts": BOX["counts"]}, "not a COCO RLE {'size', 'counts'}"),
+        ([[1, 1, 5, 1, 5, 5]], "not a COCO RLE {'size', 'counts'}"),
+    ],
+)
+def test_broken_masks_are_named(broken, message):
+    with pytest.raises(InputError, match=f"prediction 0, frame 1: .*{message}"):
+        video_ap(truth_of([[BOX, BOX]]), [result([BOX, broken])], "strict")
+
+
 boxes = st.tuples(st.integers(0, 50), st.integers(0, 35), st.integers(1, 25), st.integers(1, 25))
 tracks = st.lists(st.lists(st.one_of(st.none(), boxes), min_size=1, max_size=3), min_size=1, max_size=5)
 

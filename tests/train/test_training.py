@@ -1,4 +1,5 @@
 import json
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -6,6 +7,8 @@ import pytest
 import torch
 from toys import tiny_sam, toy_clip
 
+from samodal import masks
+from samodal.data.clip import Clip
 from samodal.errors import InputError
 from samodal.sam import AmodalSam
 from samodal.train import loop
@@ -67,10 +70,11 @@ def test_what_is_said_to_train_does_train(adapter: str, learns: bool, tmp_path: 
     assert not any("qkv" in name for name in changed)
 
 
-def test_everything_learns_when_asked() -> None:
+def test_everything_but_the_constant_learns_when_asked() -> None:
     model = tiny_sam()
     choose_trainable(model, replace(OPTIONS, train="all"))
-    assert all(weight.requires_grad for weight in model.parameters())
+    fixed = [name for name, weight in model.named_parameters() if not weight.requires_grad]
+    assert fixed == ["shared_image_embedding.positional_embedding"]
 
 
 class CutOffError(Exception):
@@ -126,3 +130,63 @@ def test_learning_rate_rises_and_falls() -> None:
     assert max(rates) == rates[9] == rates[10] == pytest.approx(1.0)
     assert rates[10:] == sorted(rates[10:], reverse=True)
     assert rates[-1] < 0.001
+
+
+def test_what_is_not_the_same_run_is_not_resumed(tmp_path: Path) -> None:
+    options = replace(OPTIONS, steps=3)
+    train(tiny_sam(), CLIPS, CLIPS, tmp_path, options)
+    for model, clips, name in (
+        (tiny_sam("none"), CLIPS, r"model\.adapter"),
+        (tiny_sam(), [toy_clip(name="another")], "clips"),
+    ):
+        with pytest.raises(InputError, match=f"other options than now .*{name}"):
+            train(model, clips, CLIPS, tmp_path, options, resume=True)
+    for name in ("last", "best"):  # as if cut off between the two renames of a checkpoint
+        (tmp_path / name).rename(tmp_path / f".{name}.old")
+    train(tiny_sam(), CLIPS, CLIPS, tmp_path, replace(options, workers=1), resume=True)
+    assert (tmp_path / "best").exists()
+
+
+def test_both_arithmetics_in_one_process(tmp_path: Path) -> None:
+    for dtype in ("bf16", "fp32"):
+        model = tiny_sam()
+        train(model, CLIPS, CLIPS, tmp_path / dtype, replace(OPTIONS, steps=1, dtype=dtype))
+        assert {weight.dtype for weight in model.parameters()} == {torch.float32}
+
+
+def test_loader_processes_can_be_spawned() -> None:
+    assert pickle.loads(pickle.dumps(loop.one_thread_a_worker)) is loop.one_thread_a_worker
+
+
+def test_shares_follow_the_prompts_of_the_model() -> None:
+    def shares(options: TrainOptions, *kinds: str) -> tuple[float | None, float | None]:
+        fitted = options.fitted_to(kinds)
+        return fitted.mask_prompt, fitted.box_prompt
+
+    assert shares(TrainOptions(), "points") == (0, 0)
+    assert shares(TrainOptions(), "points", "mask", "box") == (0.7, 0.2)
+    assert shares(TrainOptions(mask_prompt=0.0, box_prompt=0.5), "points", "mask") == (0, 0.5)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"steps": 0}, {"batch": 0}, {"workers": -1}, {"crop": 1.5}, {"mask_prompt": -0.1}, {"lr": 0}]
+)
+def test_options_that_cannot_be_are_refused(wrong: dict) -> None:
+    with pytest.raises(InputError, match=next(iter(wrong))):
+        TrainOptions(**wrong)
+
+
+def test_clips_in_which_nothing_is_seen_are_refused(tmp_path: Path) -> None:
+    clip = toy_clip()
+    empty = masks.empty(clip.video.size)
+    dark = Clip("dark", clip.video, lambda i: [replace(x, visible=empty) for x in clip.instances(i)])
+    for clips, validation, message in (
+        ([], CLIPS, "no clips"),
+        (CLIPS, [dark], "validation clips"),
+        (CLIPS, [], "validation clips"),
+        ([dark], CLIPS, "1000 frames"),
+    ):
+        with pytest.raises(InputError, match=message):
+            train(tiny_sam(), clips, validation, tmp_path / str(len(message)), OPTIONS)
+    half = Clip("half", clip.video, lambda i: dark.instances(i) if i % 2 else clip.instances(i))
+    train(tiny_sam(), [half], [half], tmp_path / "half", replace(OPTIONS, steps=1))
