@@ -6,27 +6,35 @@ cd "$(dirname "$0")/.."
 PATH="$PWD/.venv/bin:$PATH"
 runs=${1:-runs/nano}
 
+# Large temporaries are kept instead of given back to the system after every step.
+export GLIBC_TUNABLES=glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=17179869184
+
 resume() { if [ -e "$1/log.jsonl" ]; then echo --resume; fi; }
 
 # Seeds: training below 100,000, validation from there on, demo and test from 900,000.
-samodal synth "$runs/data" --split train --videos 300 --frames 40 --seed 0
+samodal synth "$runs/data" --split train --videos 250 --frames 40 --seed 0
 samodal synth "$runs/data" --split val --videos 12 --frames 40 --seed 100000
 
 # 1. A SAM that answers points, boxes and masks with the visible mask; everything learns.
 samodal train asd --root "$runs/data" --model scratch-nano --target visible --train all \
     --prompt-kinds points mask --mask-prompt 0.3 --box-prompt 0.15 \
-    --steps 5000 --batch 2 --lr 5e-4 --dtype bf16 --seed 1 --out "$runs/visible" $(resume "$runs/visible")
+    --steps 2400 --lr 6e-4 --dtype bf16 --seed 1 --validation-frames 40 \
+    --out "$runs/visible" $(resume "$runs/visible")
 
 # 2. Fine-tuned to amodal masks as S-AModal does with SAM: decoder and SAM-Adapter learn, the encoder is frozen.
 samodal train asd --root "$runs/data" --model "$runs/visible/best" --adapter sam-adapter --adapter-dim 32 \
     --target amodal --mask-prompt 0.7 --box-prompt 0.1 \
-    --steps 5000 --batch 2 --lr 3e-4 --dtype bf16 --seed 2 --out "$runs/amodal" $(resume "$runs/amodal")
+    --steps 2200 --lr 4e-4 --dtype bf16 --seed 2 --validation-frames 40 \
+    --out "$runs/amodal" $(resume "$runs/amodal")
 
 # 3. Into the package, in half precision.
 python - "$runs/amodal/best" <<'PYTHON'
 import sys
+
 import torch
+
 from samodal import AmodalSam
+
 AmodalSam.from_pretrained(sys.argv[1]).save_pretrained("samodal/weights/samodal-nano", torch.float16)
 PYTHON
 

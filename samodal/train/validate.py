@@ -28,7 +28,6 @@ def mean_ious(model: AmodalSam, clips: Sequence[Clip], options: TrainOptions) ->
     """
     model.eval()
     amodal = options.target == "amodal"
-    kinds = tuple(model.config.prompt_kinds) if amodal else ("points",)
     full, hidden, errors = [], [], []
     for index, clip, frame in chosen_frames(clips, options.validation_frames):
         seen = seen_instances(clip, frame)
@@ -37,7 +36,7 @@ def mean_ious(model: AmodalSam, clips: Sequence[Clip], options: TrainOptions) ->
         visible = np.stack([masks.decode(instance.visible) for instance in seen if instance.visible])
         target = np.stack([masks.decode(instance.amodal) for instance in seen]) if amodal else visible
         rngs = [prompt_rng(options.seed, index, instance.track_id) for instance in seen]
-        prompt = PromptOptions(options.strategy, kinds=kinds)
+        prompt = PromptOptions(options.strategy, kinds=() if amodal else ("points",))  # (): as the model is
         image = clip.video[frame]
         answers = ask(model, model.encode(image), visible, rngs, prompt, unite_visible=amodal, image=image)
         for answer, seen_part, truth in zip(answers, visible, target, strict=True):

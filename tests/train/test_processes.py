@@ -76,5 +76,7 @@ def test_two_processes_learn_what_one_learns(tmp_path: Path) -> None:
         dict(AmodalSam.from_pretrained(tmp_path / run / "last").named_parameters()) for run in ("one", "two")
     )
     for name, weight in one.items():
+        if name.endswith("k_proj.bias"):  # softmax leaves it no gradient but noise, which Adam makes large
+            continue
         torch.testing.assert_close(two[name], weight, atol=1e-4, rtol=1e-3, msg=lambda m, n=name: f"{n}: {m}")
     launch(tmp_path / "two", 2, "resume")
