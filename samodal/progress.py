@@ -29,7 +29,9 @@ def progress(what: str, total: int) -> Iterator[Callable[[], None]]:
         if done == total or now - said > 5:
             said = now
             print(
-                f"{what}: {done}/{total} ({done / max(now - began, 1e-9):.1f} a second)", file=sys.stderr, flush=True
+                f"{what}: {done}/{total} ({done / max(now - began, 1e-9):.1f} a second)",
+                file=sys.stderr,
+                flush=True,
             )
 
     yield advance
