@@ -50,11 +50,13 @@ def test_sam_alone_when_not_united() -> None:
 def test_the_gap_is_filled_and_only_the_gap() -> None:
     gap = [frame for frame, mask in enumerate(VISIBLE.tracks[0].visible) if mask is None]
     assert gap
-    for mode in ("two-sided", "online"):
-        track = segment(recover=mode).tracks[0]
-        assert [frame for frame, state in enumerate(track.states) if state == "hidden"] == gap
-        assert all(track.amodal[frame] for frame in gap)
-        assert all(0 < track.scores[frame] <= 1 for frame in gap)
+    track = segment(recover="two-sided").tracks[0]
+    assert [frame for frame, state in enumerate(track.states) if state == "hidden"] == gap
+    assert all(track.amodal[frame] for frame in gap)
+    assert all(0 < track.scores[frame] <= 1 for frame in gap)
+    online = segment(recover="online").tracks[0]
+    assert [frame for frame, state in enumerate(online.states) if state in ("hidden", "gone")] == gap
+    assert all(online.reasons[frame] for frame in gap)
     nothing = segment(recover="none").tracks[0]
     assert all(nothing.amodal[frame] is None for frame in gap)
     assert unrecovered(segment().tracks[0]).amodal == nothing.amodal

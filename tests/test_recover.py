@@ -219,3 +219,12 @@ def test_baselines():
     assert held.amodal[14] == truth[9]
     straight = recover_track(track, ConstantVelocity(), "online")
     assert masks.iou(straight.amodal[14], truth[14]) > 0.9
+
+
+def test_what_vanishes_at_the_border_has_left_unless_it_comes_back():
+    track, _ = moving_track(20, range(8, 20), lambda k: (0, 60, 30, 20))
+    online = recover_track(track, PerspectiveMotion(), "online")
+    assert online.states[8:] == ["gone"] * 12
+    assert online.reasons[8] == "left the frame"
+    back, _ = moving_track(20, range(8, 12), lambda k: (0, 60, 30, 20))
+    assert recover_track(back, PerspectiveMotion(), "two-sided").states[8:12] == ["hidden"] * 4
