@@ -66,8 +66,8 @@ class Follower:
         The score is that of the last observation x exp(-doubt^2). Doubt is the predicted standard deviation of
         the centre in halves of the size (square root of the area), and of log size, root of the sum of squares.
         A track ends when doubt exceeds 1 ("lost"), when the image border cut it where it was last seen, or when less
-        than a tenth of it is inside the image ("left the frame"); the next `update` begins it again. With `after`, observations from the far side of the gap, it
-        never ends, but may be "outside the frame" for a while.
+        than a tenth of it is inside the image (both "left the frame"); the next `update` begins it again. With
+        `after`, observations from the far side of the gap, it never ends, but may be "outside the frame" for a while.
         """
         if self.ended and not after:
             return Recovered(None, "gone", 0.0, self.ended)
