@@ -109,7 +109,18 @@ def no_tracks(entries: list[dict]) -> None:
     entries.clear()
 
 
-@pytest.mark.parametrize("spoil", [shorter, other_size, broken_rle, same_id_twice, nothing_seen, no_tracks])
+def not_a_number(entries: list[dict]) -> None:
+    entries[0]["score"] = float("nan")
+
+
+def too_sure(entries: list[dict]) -> None:
+    entries[0]["score"] = 7
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [shorter, other_size, broken_rle, same_id_twice, nothing_seen, no_tracks, not_a_number, too_sure],
+)
 def test_masks_that_do_not_fit(
     case: Path, tmp_path: Path, capsys: pytest.CaptureFixture, spoil: Callable[[list[dict]], None]
 ) -> None:
@@ -285,25 +296,6 @@ def assert_one_line(capsys: pytest.CaptureFixture, name: str) -> None:
 def test_bad_usage_is_one_line(words: list[str], capsys: pytest.CaptureFixture) -> None:
     assert run(words) == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
-
-
-def not_a_number(entries: list[dict]) -> None:
-    entries[0]["score"] = float("nan")
-
-
-def too_sure(entries: list[dict]) -> None:
-    entries[0]["score"] = 7
-
-
-@pytest.mark.parametrize("spoil", [not_a_number, too_sure])
-def test_scores_that_are_none(
-    case: Path, tmp_path: Path, capsys: pytest.CaptureFixture, spoil: Callable[[list[dict]], None]
-) -> None:
-    entries = results()
-    spoil(entries)
-    (tmp_path / "bad.json").write_text(json.dumps(entries))
-    assert predict(case, tmp_path / "out", visible=tmp_path / "bad.json") == 2
-    assert_one_line(capsys, "score")
 
 
 def test_negative_ids_and_a_byte_order_mark_are_fine(case: Path, tmp_path: Path) -> None:
