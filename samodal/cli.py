@@ -67,7 +67,10 @@ class Predict:
     prompt: PromptOptions = field(default_factory=PromptOptions)
     """How SAM is prompted."""
     unite_visible: bool = True
-    """What is seen belongs to the full mask, whatever SAM says."""
+    """What is seen belongs to the full mask, and a bare rim around it does not, whatever SAM says."""
+    refine: bool = True
+    """Frames that show more of an instance complete its mask where it is partly hidden; if not, each frame stands by
+    itself, as in the paper."""
     seed: int = 0
     """Of the point prompts."""
     batch: int = 4

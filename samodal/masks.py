@@ -84,6 +84,21 @@ def erode(mask: np.ndarray, size: int = 7) -> np.ndarray:
     return eroded.astype(bool)
 
 
+def around(mask: np.ndarray, distance: float) -> np.ndarray:
+    """The pixels at most `distance` (pixels) away from a mask, and those of the mask itself: bool (H, W)."""
+    result = np.zeros(mask.shape, bool)
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if len(rows):
+        reach = int(np.ceil(distance))
+        part = (
+            slice(max(rows[0] - reach, 0), rows[-1] + reach + 1),
+            slice(max(columns[0] - reach, 0), columns[-1] + reach + 1),
+        )
+        away = cv2.distanceTransform((mask[part] == 0).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        result[part] = away <= distance
+    return result
+
+
 def warp(rle: Rle, affine: np.ndarray) -> Rle:
     """Move a mask by a 2x3 affine map of pixel coordinates (x, y); what leaves the image is cut off.
 

@@ -2,7 +2,8 @@
 
 frames ---------> image embedding, once a frame --+
 visible masks --> points and other prompts -------+--> amodal masks of what is seen --+
-frames ---------> ego-motion, once a frame -------------------------------------------+--> amodal tracks
+frames ---------> ego-motion, once a frame -------------------------------------------+--> amodal tracks: partly hidden
+                                                       masks completed from other frames, gaps filled
 """
 
 from collections.abc import Callable, Iterator
@@ -64,7 +65,9 @@ class AmodalVideoSegmenter:
         prompt: how SAM is prompted.
         seed: of the prompts. A draw depends on the seed, the video, the track and the frame, on nothing else.
         batch: frames worked on together; changes speed and memory, never the result.
-        unite_visible: what is seen belongs to the full mask, whatever SAM says.
+        unite_visible: what is seen belongs to the full mask, and a bare rim around it does not, whatever SAM says.
+        refine: frames that show more of an instance complete its mask where it is partly hidden. Not with
+            recover="none", which takes each frame by itself.
 
     Raises:
         InputError: an unknown tracker, recovery or prompt strategy, or a number that makes no sense.
@@ -79,6 +82,7 @@ class AmodalVideoSegmenter:
         seed: int = 0,
         batch: int = 4,
         unite_visible: bool = True,
+        refine: bool = True,
     ) -> None:
         self.prompt = prompt or PromptOptions()
         _check_choice("tracker", tracker, TRACKERS)
@@ -94,6 +98,7 @@ class AmodalVideoSegmenter:
         self.seed = seed
         self.batch = batch
         self.unite_visible = unite_visible
+        self.refine = refine and recover != "none"
 
     def __call__(
         self,
@@ -116,7 +121,9 @@ class AmodalVideoSegmenter:
         video, visible = _open(video, visible)
         ego = FrameEgo()
         tracks = [Track(t.track_id, t.category_id, t.score, list(t.visible)) for t in visible]
-        for index, answers in self._answers(video, visible, ego):
+        scene: list[masks.Rle | None] = []
+        for index, shown, answers in self._answers(video, visible, ego):
+            scene.append(shown)
             for track in tracks:
                 if answer := answers.get(track.track_id):
                     track.amodal[index] = masks.encode(answer.amodal)
@@ -125,7 +132,10 @@ class AmodalVideoSegmenter:
             progress()
         for track in tracks:
             track.score *= _mean([score for score in track.scores if score is not None])
-        recovered = [recover_track(track, self.motion, self.recover, ego=ego) for track in tracks]
+        known = scene if self.refine else None
+        recovered = [
+            recover_track(track, self.motion, self.recover, ego=ego, scene=known) for track in tracks
+        ]
         return VideoTracks(visible.size, len(video), recovered, visible.video_id)
 
     def stream(self, video: str | Path | Video, visible: str | Path | VideoTracks) -> Iterator[FrameResult]:
@@ -133,22 +143,22 @@ class AmodalVideoSegmenter:
         video, visible = _open(video, visible)
         ego = FrameEgo(keep=2 * HORIZON)
         followers = {track.track_id: Follower(self.motion, ego) for track in visible}
-        for index, answers in self._answers(video, visible, ego):
-            instances = {}
+        for index, shown, answers in self._answers(video, visible, ego):
+            instances, known = {}, shown if self.refine else None
             for track in visible:
                 follower, answer = followers[track.track_id], answers.get(track.track_id)
                 if answer is not None:
-                    instances[track.track_id] = _take(follower, index, answer, track.visible[index])
+                    instances[track.track_id] = _take(follower, index, answer, track.visible[index], known)
                 elif follower.history and self.recover == "none":
                     instances[track.track_id] = InstanceResult(None, "gone", None, reason="not followed")
                 elif follower.history:
-                    instances[track.track_id] = _result(follower.predict(index))
+                    instances[track.track_id] = _result(follower.predict(index, scene=known))
             yield FrameResult(index, instances)
 
     def _answers(
         self, video: Video, visible: VideoTracks, ego: FrameEgo
-    ) -> Iterator[tuple[int, dict[int, Answer]]]:
-        """Frame by frame: its index, and by track id SAM's answer for every instance that is seen.
+    ) -> Iterator[tuple[int, masks.Rle, dict[int, Answer]]]:
+        """Frame by frame: its index, all that is seen of instances, and by track id SAM's answer for each of them.
 
         The frame is pushed to `ego` on the way. Frames in which nothing is seen are not encoded.
         """
@@ -162,7 +172,8 @@ class AmodalVideoSegmenter:
                 arrays = np.zeros((len(seen[index]), *visible.size), bool)
                 for array, track in zip(arrays, seen[index], strict=True):
                     array[:] = masks.decode(track.visible[index])  # type: ignore[arg-type]
-                ego.push(frame, np.logical_or.reduce(arrays))
+                shown = np.logical_or.reduce(arrays)
+                ego.push(frame, shown)
                 answers: list[Answer] = []
                 if index in embedding_of:
                     rngs = [prompt_rng(self.seed, visible.video_id, t.track_id, index) for t in seen[index]]
@@ -175,15 +186,23 @@ class AmodalVideoSegmenter:
                         self.unite_visible,
                         frame,
                     )
-                yield index, {t.track_id: answer for t, answer in zip(seen[index], answers, strict=True)}
+                by_id = {t.track_id: answer for t, answer in zip(seen[index], answers, strict=True)}
+                yield index, masks.encode(shown), by_id
 
 
-def _take(follower: Follower, index: int, answer: Answer, visible: masks.Rle | None) -> InstanceResult:
-    """Tell the follower what is seen of its instance."""
+def _take(
+    follower: Follower, index: int, answer: Answer, visible: masks.Rle | None, scene: masks.Rle | None
+) -> InstanceResult:
+    """Tell the follower what is seen of its instance; it may know better."""
     amodal = masks.encode(answer.amodal)
     rate = masks.occlusion_rate(amodal, visible)
-    if rate is not None:
-        follower.update(observe(index, amodal, 1 - rate), answer.score)
+    if rate is not None and visible is not None:
+        others = masks.decode(scene) & ~masks.decode(visible) if scene else None
+        seen = observe(index, amodal, 1 - rate, others)
+        if scene:
+            seen = follower.complete(seen, visible, scene)
+        follower.see(seen, answer.score)
+        amodal = seen.amodal
     return InstanceResult(amodal, "visible", answer.score, answer.points)
 
 

@@ -31,12 +31,14 @@ def predict(command: "Predict") -> None:
         command.seed,
         command.batch,
         command.unite_visible,
+        command.refine,
     )
     facts = run_facts(
         video=str(command.video),
         visible=str(command.visible),
         model=command.model,
         recover=command.recover,
+        refine=command.refine,
         prompt=f"{command.prompt.count} {command.prompt.strategy}",
         seed=command.seed,
     )

@@ -1,7 +1,8 @@
-"""One track through its gaps: frames in which a known instance has no visible pixel get a mask, or an end.
+"""One track over time: frames that show an instance partly are completed from those that show more of it, and frames
+in which a known instance has no visible pixel get a mask, or an end.
 
 `Follower` works causally, frame by frame. `recover_track` runs it over a whole track, and in mode `two-sided` lets
-it see the far side of a gap too. Where the instance is comes from a `HiddenInstanceModel`.
+it see later frames too. Where the instance is comes from a `HiddenInstanceModel`.
 """
 
 from collections import deque
@@ -17,13 +18,13 @@ from samodal.masks import Rle
 from samodal.motion import EgoMotion, HiddenInstanceModel
 from samodal.motion.ego import FixedEgo
 from samodal.motion.observation import Observation, observe
-from samodal.motion.shape import carry
+from samodal.motion.refine import hide, refine
 from samodal.video import State, Track
 
 Mode = Literal["two-sided", "online", "none"]
 HISTORY = 30  # observations that are remembered
 HORIZON = 60  # and for how many frames
-LOOK_AHEAD = 15  # observations used from the far side of a gap
+LOOK_AHEAD = 15  # later observations that are used
 LOST = 1.0  # doubt (see `Follower.predict`) that ends a track: beyond it, masks hardly ever hit
 LEAST_INSIDE = 0.1  # an instance of which less than this share lies inside the image has left it
 
@@ -39,7 +40,7 @@ class Recovered:
 
 
 class Follower:
-    """Follows one instance with bounded memory: `update` in frames that show it, `predict` in the others.
+    """Follows one instance with bounded memory: `see` in frames that show it, `predict` in the others.
 
     Args:
         motion: the model of a hidden instance.
@@ -53,20 +54,33 @@ class Follower:
         self.score = 1.0
         self.ended: str | None = None
 
-    def update(self, seen: Observation, score: float) -> None:
+    def complete(self, seen: Observation, visible: Rle | None, scene: Rle | None) -> Observation:
+        """What is believed of a frame that shows the instance, later than all frames so far; nothing is changed.
+
+        Args:
+            seen: the mask of this frame, by itself.
+            visible: the visible mask.
+            scene: all that any instance shows of itself in this frame.
+
+        Returns:
+            The mask, completed from earlier frames that show more of the instance; `seen` where none do.
+        """
+        return complete(seen, list(self.history), (), self.motion, self.ego, visible, scene)
+
+    def see(self, seen: Observation, score: float) -> None:
         """Take an observation (see `samodal.motion.observation.observe`) later than all before, and its score."""
         self.history.append(seen)
         while self.history[0].frame < seen.frame - HORIZON:
             self.history.popleft()
         self.score, self.ended = score, None
 
-    def predict(self, frame: int, after: Sequence[Observation] = ()) -> Recovered:
-        """The instance in a frame without visible pixels, after at least one `update`.
+    def predict(self, frame: int, after: Sequence[Observation] = (), scene: Rle | None = None) -> Recovered:
+        """The instance in a frame without visible pixels, after at least one `see`.
 
         The score is that of the last observation x exp(-doubt^2). Doubt is the predicted standard deviation of
         the centre in halves of the size (square root of the area), and of log size, root of the sum of squares.
         A track ends when doubt exceeds 1 ("lost"), when the image border cut it where it was last seen, or when less
-        than a tenth of it is inside the image (both "left the frame"); the next `update` begins it again. With
+        than a tenth of it is inside the image (both "left the frame"); the next `see` begins it again. With
         `after`, observations from the far side of the gap, it never ends, but may be "outside the frame" for a while.
         """
         if self.ended and not after:
@@ -81,28 +95,35 @@ class Follower:
         if doubt > LOST and not after:
             self.ended = "lost"
             return Recovered(None, "gone", 0.0, self.ended)
-        mask = carry([*before, *after], frame, target)
-        if masks.area(mask) < LEAST_INSIDE * target.scale**2:
+        mask = hide(before, after, frame, target, None if scene is None else masks.decode(scene))
+        if np.count_nonzero(mask) < LEAST_INSIDE * target.scale**2:
             if after:
                 return Recovered(None, "gone", 0.0, "outside the frame")
             self.ended = "left the frame"
             return Recovered(None, "gone", 0.0, self.ended)
         reason = "between two sightings" if after else f"not seen for {frame - before[-1].frame} frames"
-        return Recovered(mask, "hidden", self.score * float(np.exp(-(doubt**2))), reason)
+        return Recovered(masks.encode(mask), "hidden", self.score * float(np.exp(-(doubt**2))), reason)
 
 
 def recover_track(
-    track: Track, motion: HiddenInstanceModel, mode: Mode = "two-sided", *, ego: EgoMotion | None = None
+    track: Track,
+    motion: HiddenInstanceModel,
+    mode: Mode = "two-sided",
+    *,
+    ego: EgoMotion | None = None,
+    scene: Sequence[Rle | None] | None = None,
 ) -> Track:
-    """Fill the frames of a track in which it is not seen, from its first to the last frame of the video.
+    """Complete a track where it is partly hidden, and fill the frames in which it is not seen, up to the end.
 
     Args:
         track: with `visible` and, where visible, `amodal` masks, and `scores` (or the track's score counts).
             It is not changed.
         motion: says where a hidden instance is.
         mode: `two-sided` uses both sides of a gap (only the near side of one that never ends), `online` only the
-            past, exactly as a `Follower` does frame by frame, `none` fills nothing.
+            past, exactly as a `Follower` does frame by frame, `none` changes and fills nothing.
         ego: the camera's motion over the video; None means a camera that stands still.
+        scene: of each frame all that any instance shows of itself. If not given, masks of frames that show the
+            instance stay as they are.
 
     Returns:
         A new track. Frames without visible pixels are `hidden` with a mask or `gone` without one, with a reason;
@@ -120,29 +141,77 @@ def recover_track(
         scores=list(track.scores),
         reasons=list(track.reasons),
     )
-    seen = _observations(track)
+    ego = ego or FixedEgo()
+    seen = _observations(track, scene)
+    if scene and mode == "two-sided":
+        _complete_all(seen, track, motion, ego, scene)
     to_come = list(seen.values())  # in order of their frames
-    follower = Follower(motion, ego or FixedEgo())
+    follower = Follower(motion, ego)
     for frame in range(len(track)):
         if frame in seen:
-            score = track.scores[frame]
-            follower.update(to_come.pop(0), track.score if score is None else score)
-            result.states[frame] = "visible"
+            own, score = to_come.pop(0), track.scores[frame]
+            if scene and mode == "online":
+                own = follower.complete(own, track.visible[frame], scene[frame])
+            follower.see(own, track.score if score is None else score)
+            result.amodal[frame], result.states[frame] = own.amodal, "visible"
         elif follower.history and mode == "none":
             _write(result, frame, Recovered(None, "gone", 0.0, "not followed"))
         elif follower.history:
             after = to_come[:LOOK_AHEAD] if mode == "two-sided" else []
-            _write(result, frame, follower.predict(frame, after))
+            _write(result, frame, follower.predict(frame, after, scene[frame] if scene else None))
     return result
 
 
-def _observations(track: Track) -> dict[int, Observation]:
+def complete(
+    seen: Observation,
+    before: Sequence[Observation],
+    after: Sequence[Observation],
+    motion: HiddenInstanceModel,
+    ego: EgoMotion,
+    visible: Rle | None,
+    scene: Rle | None,
+) -> Observation:
+    """See `Follower.complete`; `before` and `after` are earlier and later observations, oldest first."""
+    if visible is None or scene is None or not (before or after):
+        return seen
+    shown = masks.decode(visible)
+    others = masks.decode(scene) & ~shown
+    amodal = refine(seen, before, after, motion, ego, shown, others)
+    if amodal is None:
+        return seen
+    fraction = np.count_nonzero(shown) / np.count_nonzero(amodal)
+    return observe(seen.frame, masks.encode(amodal), fraction, others)
+
+
+def _complete_all(
+    seen: dict[int, Observation],
+    track: Track,
+    motion: HiddenInstanceModel,
+    ego: EgoMotion,
+    scene: Sequence[Rle | None],
+) -> None:
+    """Complete every observation from those around it, in place: once forwards, once backwards.
+
+    So each is completed from others that have been completed themselves.
+    """
+    frames = list(seen)
+    for k in (*range(len(frames)), *reversed(range(len(frames)))):
+        frame = frames[k]
+        before = [seen[j] for j in frames[max(0, k - HISTORY) : k] if j >= frame - HORIZON]
+        after = [seen[j] for j in frames[k + 1 : k + 1 + LOOK_AHEAD]]
+        seen[frame] = complete(seen[frame], before, after, motion, ego, track.visible[frame], scene[frame])
+
+
+def _observations(track: Track, scene: Sequence[Rle | None] | None) -> dict[int, Observation]:
     """The frames that say where the instance is: those with visible pixels and an amodal mask."""
     seen = {}
     for frame, (visible, amodal) in enumerate(zip(track.visible, track.amodal, strict=True)):
-        if amodal is not None and masks.area(visible) and masks.area(amodal):
-            hidden = masks.occlusion_rate(amodal, visible) or 0.0
-            seen[frame] = observe(frame, amodal, 1.0 - hidden)
+        if visible is None or amodal is None or not masks.area(visible) or not masks.area(amodal):
+            continue
+        hidden = masks.occlusion_rate(amodal, visible) or 0.0
+        shown = scene[frame] if scene else None
+        others = masks.decode(shown) & ~masks.decode(visible) if shown else None
+        seen[frame] = observe(frame, amodal, 1.0 - hidden, others)
     return seen
 
 

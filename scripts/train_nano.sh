@@ -17,14 +17,14 @@ samodal synth "$runs/data" --split val --videos 12 --frames 40 --seed 100000
 
 # 1. A SAM that answers points, boxes and masks with the visible mask; everything learns.
 samodal train asd --root "$runs/data" --model scratch-nano --target visible --train all \
-    --prompt-kinds points mask --mask-prompt 0.3 --box-prompt 0.15 \
-    --steps 2400 --lr 6e-4 --dtype bf16 --seed 1 --validation-frames 40 \
+    --prompt-kinds points mask --mask-prompt 0.4 --box-prompt 0.4 \
+    --steps 4200 --lr 8e-4 --warmup 400 --dtype bf16 --seed 1 --validate-every 600 --validation-frames 40 \
     --out "$runs/visible" $(resume "$runs/visible")
 
 # 2. Fine-tuned to amodal masks as S-AModal does with SAM: decoder and SAM-Adapter learn, the encoder is frozen.
-samodal train asd --root "$runs/data" --model "$runs/visible/best" --adapter sam-adapter --adapter-dim 32 \
-    --target amodal --mask-prompt 0.7 --box-prompt 0.1 \
-    --steps 2200 --lr 4e-4 --dtype bf16 --seed 2 --validation-frames 40 \
+samodal train asd --root "$runs/data" --model "$runs/visible/last" --adapter sam-adapter --adapter-dim 64 \
+    --target amodal --mask-prompt 0.8 --box-prompt 0.1 \
+    --steps 5400 --lr 5e-4 --dtype bf16 --seed 2 --validate-every 600 --validation-frames 40 \
     --out "$runs/amodal" $(resume "$runs/amodal")
 
 # 3. Into the package, in half precision.

@@ -87,7 +87,7 @@ def test_online_is_exactly_the_stream():
                 whole.reasons[k],
             )
         else:
-            follower.update(observe(k, track.amodal[k], 1.0), track.score)
+            follower.see(observe(k, track.amodal[k], 1.0), track.score)
     assert len(follower.history) <= 30
 
 

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
+import cv2
 import numpy as np
 
 from samodal import masks
@@ -11,6 +13,7 @@ from samodal.masks import Rle
 SHRINKING = 0.04  # an amodal area is not expected to fall by more than this share a frame,
 GROWING = 0.15  # nor to grow by more than this (things come near more often than they hurry away),
 SCATTER = 0.6  # and counts as too small when it is below this share of what is expected
+GUESS = 0.05  # what a guessed pixel counts beside a seen one
 UNKNOWN = 10.0  # standard deviation of what a cut mask does not tell, in units of the size
 
 
@@ -27,6 +30,8 @@ class Observation:
         scale: square root of the mask's area.
         edges: left, top, right, bottom of the mask's box (outer borders of the pixels).
         cut: for each edge, whether the image border cuts the mask there.
+        sure: float32 (h + 2 m, w + 2 m), the box with a margin of m = `margin` pixels on every side: 1 where it was
+            seen whether the instance is there, `GUESS` where another instance hides it.
     """
 
     frame: int
@@ -37,15 +42,44 @@ class Observation:
     scale: float
     edges: np.ndarray
     cut: np.ndarray
+    sure: np.ndarray
 
     @property
     def is_cut(self) -> bool:
         """Whether a part lies outside the image."""
         return bool(self.cut.any())
 
+    @property
+    def margin(self) -> int:
+        """Of `sure` and `signed_distance` around the box, in pixels."""
+        return _margin(self.shape)
 
-def observe(frame: int, mask: Rle, visible_fraction: float) -> Observation:
-    """Measure an amodal mask that has at least one pixel."""
+    @property
+    def amodal(self) -> Rle:
+        """The mask."""
+        whole = np.zeros(self.size, bool)
+        (h, w), (x, y) = self.shape.shape, np.rint(self.edges[:2] + 0.5).astype(int)
+        whole[y : y + h, x : x + w] = self.shape
+        return masks.encode(whole)
+
+    @cached_property
+    def signed_distance(self) -> tuple[np.ndarray, np.ndarray]:
+        """Distance to the mask's edge in pixels, positive inside, with a margin; (x, y) of its first pixel."""
+        inside = np.pad(self.shape.astype(np.uint8), self.margin)
+        distance = cv2.distanceTransform(inside, cv2.DIST_L2, 3)
+        distance -= cv2.distanceTransform(1 - inside, cv2.DIST_L2, 3)
+        return distance, self.edges[:2] + 0.5 - self.margin
+
+
+def observe(frame: int, mask: Rle, visible_fraction: float, others: np.ndarray | None = None) -> Observation:
+    """Measure an amodal mask that has at least one pixel.
+
+    Args:
+        frame: its frame.
+        mask: the amodal mask.
+        visible_fraction: visible area / amodal area.
+        others: bool (H, W), what other instances show of themselves; None: nothing is known to hide anything.
+    """
     height, width = mask["size"]
     x, y, w, h = masks.box(mask)
     shape = masks.decode(mask)[y : y + h, x : x + w]
@@ -54,9 +88,20 @@ def observe(frame: int, mask: Rle, visible_fraction: float) -> Observation:
     center = np.array([x + columns @ np.arange(w) / total, y + rows @ np.arange(h) / total])
     edges = np.array([x, y, x + w, y + h], np.float64) - 0.5
     cut = np.array([x <= 0, y <= 0, x + w >= width, y + h >= height])
+    sure = np.ones(np.add(shape.shape, 2 * _margin(shape)), np.float32)
+    if others is not None:
+        m = _margin(shape)
+        sure[:] = GUESS  # outside the image nothing is seen either
+        top, left = max(m - y, 0), max(m - x, 0)
+        part = others[max(y - m, 0) : y + h + m, max(x - m, 0) : x + w + m]
+        sure[top : top + part.shape[0], left : left + part.shape[1]] = np.where(part, GUESS, 1.0)
     return Observation(
-        frame, (height, width), shape.copy(), float(visible_fraction), center, total**0.5, edges, cut
+        frame, (height, width), shape.copy(), float(visible_fraction), center, total**0.5, edges, cut, sure
     )
+
+
+def _margin(shape: np.ndarray) -> int:
+    return 2 + max(shape.shape) // 8
 
 
 def trust(observations: Sequence[Observation]) -> np.ndarray:

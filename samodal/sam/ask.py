@@ -5,9 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from samodal import masks
 from samodal.prompts import PromptOptions, corners, mask_prompts, pick_points
 from samodal.sam.images import coverage
 from samodal.sam.model import AmodalSam, FrameEmbedding
+
+MASK_CELL = 4  # side of a cell of SAM's masks, in pixels of its input
 
 
 @dataclass
@@ -42,7 +45,7 @@ def ask(
         visible: bool (N, H, W), every mask with at least one pixel.
         rngs: N generators, one an instance, for the points.
         prompt: what SAM is prompted with.
-        unite_visible: what is seen belongs to the full mask, whatever SAM says (S-AModal, section 3.2).
+        unite_visible: make the masks agree with what is seen (see `agreeing`), whatever SAM says.
         image: the frame, for point strategies that look at it.
     """
     if len(visible) == 0:
@@ -62,7 +65,25 @@ def ask(
     )
     amodal = decoded.masks.cpu().numpy()
     if unite_visible:
-        amodal |= visible
+        cell = max(visible.shape[1:]) / (model.image_size / MASK_CELL)
+        amodal = agreeing(amodal, visible, cell)
     scores = decoded.scores[:, 0].float().clamp(0, 1).cpu().tolist()
     shown = [None] * len(visible) if points is None else list(points)
     return [Answer(*answer) for answer in zip(amodal, scores, shown, strict=True)]
+
+
+def agreeing(amodal: np.ndarray, visible: np.ndarray, cell: float) -> np.ndarray:
+    """Amodal masks that agree with the visible ones.
+
+    What is seen of an instance belongs to it (S-AModal, section 3.2). And what lies bare beside it does not: SAM
+    draws on a coarse grid, so its masks reach a little over every edge, which adds up to more pixels than many a
+    hidden part has. A rim of one cell counts only where another instance may hide something.
+
+    Args:
+        amodal: bool (N, H, W).
+        visible: bool (N, H, W), of the same instances.
+        cell: side of a cell of that grid, in pixels.
+    """
+    shown = visible.any(axis=0)
+    rims = np.array([masks.around(mask, cell) for mask in visible], bool).reshape(visible.shape) & ~shown
+    return (amodal & ~rims) | visible

@@ -19,7 +19,9 @@ from accelerate.utils import (
     DistributedDataParallelKwargs,
     InitProcessGroupKwargs,
 )
+from torch import nn
 from torch.utils.data import DataLoader, Subset
+from transformers.models.sam.modeling_sam import SamAttention
 
 from samodal import files
 from samodal.data.clip import Clip
@@ -76,6 +78,8 @@ def train(
     samples = FrameSamples(clips, model.image_size, options)
     rest = Subset(samples, range(step * options.batch, len(samples)))
     loader = DataLoader(rest, options.batch, num_workers=options.workers, worker_init_fn=one_thread_a_worker)
+    if accelerator.device.type == "cpu":
+        plain_attention(model.mask_decoder)
     model, optimiser, loader = accelerator.prepare(model, optimiser, loader)
     if accelerator.is_main_process:
         print(plan(accelerator.unwrap_model(model), options, len(clips), step), flush=True)
@@ -137,6 +141,13 @@ def make_accelerator() -> Accelerator:
 def one_thread_a_worker(_: int) -> None:
     """A worker is one process among several: threads of its own would only wait for each other."""
     cv2.setNumThreads(0)
+
+
+def plain_attention(decoder: nn.Module) -> None:
+    """Backwards, the fused attention of a CPU takes three times as long for a handful of prompt tokens."""
+    for part in decoder.modules():
+        if isinstance(part, SamAttention):
+            part.config._attn_implementation = "eager"
 
 
 def prompt_of_step(

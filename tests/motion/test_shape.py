@@ -20,45 +20,49 @@ def ellipse(x: int, y: int, a: int, b: int) -> masks.Rle:
     return masks.encode(cv2.ellipse(np.zeros(SIZE, np.uint8), (x, y), (a, b), 0, 0, 360, 1, -1))
 
 
+def carried(observations, frame, target) -> masks.Rle:
+    return masks.encode(carry(observations, frame, target).mask(SIZE))
+
+
 def at(x: float, y: float, scale: float) -> Prediction:
     return Prediction((x, y), scale, 1.0, 0.1)
 
 
 def test_a_mask_is_moved_and_scaled():
     seen = observe(0, ellipse(60, 50, 20, 12), 1.0)
-    moved = observe(5, carry([seen], 5, at(120.5, 70, seen.scale * 1.5)), 1.0)
+    moved = observe(5, carried([seen], 5, at(120.5, 70, seen.scale * 1.5)), 1.0)
     assert moved.center == pytest.approx([120.5, 70], abs=0.3)
     assert moved.scale == pytest.approx(seen.scale * 1.5, rel=0.02)
 
 
 def test_in_place_it_is_the_same_mask():
     seen = observe(0, ellipse(60, 50, 20, 12), 1.0)
-    assert masks.iou(carry([seen], 1, at(*seen.center, seen.scale)), ellipse(60, 50, 20, 12)) == 1.0
+    assert masks.iou(carried([seen], 1, at(*seen.center, seen.scale)), ellipse(60, 50, 20, 12)) == 1.0
 
 
 @pytest.mark.parametrize(("x", "y"), [(-300, 50), (500, 50), (60, -200), (60, 400)])
 def test_outside_the_image_nothing_is_left(x, y):
     seen = observe(0, ellipse(60, 50, 20, 12), 1.0)
-    assert masks.area(carry([seen], 1, at(x, y, seen.scale))) == 0
+    assert masks.area(carried([seen], 1, at(x, y, seen.scale))) == 0
 
 
 def test_slivers_and_cut_masks_do_not_take_part():
     whole = observe(0, rectangle(60, 40, 40, 30), 1.0)
     sliver = observe(8, rectangle(60, 40, 4, 30), 0.1)
     cut = observe(9, rectangle(-20, 40, 40, 30), 1.0)
-    found = carry([whole, sliver, cut], 10, at(100.5, 60.5, whole.scale))
+    found = carried([whole, sliver, cut], 10, at(100.5, 60.5, whole.scale))
     assert masks.box(found)[2:] == (40, 30)
 
 
 def test_one_bad_mask_among_many_is_outvoted():
     good = [observe(k, ellipse(60, 50, 20, 12), 1.0) for k in range(6)]
     bad = observe(6, rectangle(30, 30, 60, 16), 1.0)
-    found = carry([*good, bad], 8, at(100, 60, good[0].scale))
+    found = carried([*good, bad], 8, at(100, 60, good[0].scale))
     assert masks.iou(found, ellipse(100, 60, 20, 12)) > 0.8
 
 
 def test_between_two_sightings_one_shape_passes_into_the_other():
     tall, wide = observe(0, ellipse(60, 50, 10, 20), 1.0), observe(10, ellipse(60, 50, 20, 10), 1.0)
-    widths = [masks.box(carry([tall, wide], k, at(60, 50, tall.scale)))[2] for k in range(1, 10)]
+    widths = [masks.box(carried([tall, wide], k, at(60, 50, tall.scale)))[2] for k in range(1, 10)]
     assert widths == sorted(widths)
     assert widths[0] < 28 < widths[-1]

@@ -1,0 +1,169 @@
+"""A partly hidden instance, completed from the frames that show more of it.
+
+In one frame, what a truck hides can only be guessed. In a video, the instance was or will be seen: its better-seen
+masks are brought to this frame, as in a gap, and here even fitted, because a part of the instance is seen.
+"""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from samodal import masks
+from samodal.motion import EgoMotion, HiddenInstanceModel, Prediction
+from samodal.motion.observation import Observation, trust
+from samodal.motion.shape import Patch, blend, carry
+
+LEAST_TRUST = 0.3  # of a mask that may complete another one
+NEARBY = 10  # frames: nearer ones count hardly more
+ZOOMS = (0.95, 1.0, 1.05)  # sizes that are tried
+COARSE = 32  # a mask is first shifted on a grid on which its size is so many pixels
+ROOM = 0.15  # how far a mask is shifted at most, in sizes, beyond what the prediction is unsure of
+MOSTLY = 0.5  # share of a hidden mask that other instances cover, where it is they who hide it
+RIM = (
+    0.15  # bare pixels this near to the visible part (in sizes) are bare, and not hidden by something unknown
+)
+
+
+def refine(
+    own: Observation,
+    before: Sequence[Observation],
+    after: Sequence[Observation],
+    motion: HiddenInstanceModel,
+    ego: EgoMotion,
+    visible: np.ndarray,
+    others: np.ndarray,
+) -> np.ndarray | None:
+    """The amodal mask of an instance in a frame that shows a part of it.
+
+    Args:
+        own: what was seen in this frame.
+        before: earlier observations, oldest first.
+        after: later ones, oldest first; empty when working causally.
+        motion: says where the instance is, from all three.
+        ego: the camera's motion.
+        visible: bool (H, W), the visible mask in this frame.
+        others: bool (H, W), what other instances show of themselves.
+
+    Returns:
+        bool (H, W), or None where no other frame shows the instance better.
+    """
+    sources = [*before, *after]
+    trusted = trust([*sources, own])
+    usable = (trusted[:-1] >= max(LEAST_TRUST, trusted[-1])) & ~np.array([o.is_cut for o in sources], bool)
+    if not usable.any():
+        return None
+    weights = np.where(usable, trusted[:-1] ** 2, 0.0) / [abs(o.frame - own.frame) + NEARBY for o in sources]
+    target = motion.predict([*before, own], own.frame, ego, after)
+    room = _room(target)
+    shape = fit(blend(sources, weights, target, room), visible, others, target.scale, room)
+    bare = masks.around(visible, max(3.0, RIM * target.scale)) & ~others
+    return visible | (shape.mask(visible.shape) & ~bare)
+
+
+def hide(
+    before: Sequence[Observation],
+    after: Sequence[Observation],
+    frame: int,
+    target: Prediction,
+    scene: np.ndarray | None = None,
+) -> np.ndarray:
+    """The amodal mask of an instance in a frame that shows nothing of it.
+
+    Args:
+        before: earlier observations, oldest first, at least one.
+        after: later ones, oldest first; empty when working causally.
+        frame: the hidden frame.
+        target: where the instance is believed to be.
+        scene: bool (H, W), all that other instances show of themselves; None: not known. What is hidden is hidden
+            behind something. If that is mostly other instances, the mask is moved behind them, and what
+            would still be bare is cut off. Else something hides it that is nobody's mask.
+
+    Returns:
+        bool (H, W).
+    """
+    size = before[-1].size
+    if scene is None:
+        return carry([*before, *after], frame, target).mask(size)
+    room = _room(target)
+    shape = carry([*before, *after], frame, target, room)
+    fitted = fit(shape, np.zeros(size, bool), scene, target.scale, room).mask(size)
+    behind = fitted & scene
+    if np.count_nonzero(behind) > MOSTLY * np.count_nonzero(fitted):
+        return behind
+    return shape.mask(size)
+
+
+def _room(target: Prediction) -> int:
+    return int(np.clip(ROOM * target.scale + 2 * target.sigma, 2, max(2.0, target.scale / 2)))
+
+
+def fit(shape: Patch, visible: np.ndarray, others: np.ndarray, scale: float, room: int) -> Patch:
+    """Shift and scale a mask so that it covers what is seen, and nothing that is seen to be something else.
+
+    A visible pixel that is covered counts for, a bare one against; one that another instance shows says nothing. A
+    shift by d pixels and a zoom z cost (d^2 + (scale log z)^2) / 2.
+
+    Args:
+        shape: the mask, near its place.
+        visible: bool (H, W).
+        others: bool (H, W).
+        scale: square root of its area, in pixels.
+        room: the farthest shift that is tried, in pixels.
+    """
+    if shape.distance.size == 0:
+        return shape
+    # First in coarse pixels, all sizes and shifts; then the best of them by single pixels.
+    coarse = max(1, round(scale / COARSE))
+    tried = [(_zoomed(shape, zoom), 0.5 * (scale * np.log(zoom)) ** 2) for zoom in ZOOMS]
+    moved = [_shift(patch, visible, others, -(-room // coarse), coarse) for patch, _ in tried]
+    gains = [gain - cost for (_, gain), (_, cost) in zip(moved, tried, strict=True)]
+    best, _ = moved[int(np.argmax(gains))]
+    if coarse == 1:
+        return best
+    # The cost of the shift so far is left out: from here on it hardly changes.
+    return _shift(best, visible, others, coarse, 1)[0]
+
+
+def _shift(
+    shape: Patch, visible: np.ndarray, others: np.ndarray, room: int, step: int
+) -> tuple[Patch, float]:
+    """The best shift by up to `room` steps of `step` pixels each way, and what is gained by it."""
+    (x, y), (h, w) = shape.corner, shape.distance.shape
+    h, w = -(-h // step), -(-w // step)  # steps, rounded up
+    inside = np.zeros((h * step, w * step), np.float32)
+    inside[: shape.distance.shape[0], : shape.distance.shape[1]] = shape.distance > 0
+    margin = room * step
+    evidence = _evidence(
+        visible, others, x - margin, y - margin, w * step + 2 * margin, h * step + 2 * margin
+    )
+    if step > 1:
+        inside = cv2.resize(inside, (w, h), interpolation=cv2.INTER_AREA)
+        evidence = cv2.resize(evidence, (w + 2 * room, h + 2 * room), interpolation=cv2.INTER_AREA)
+    shifts = step * np.arange(-room, room + 1)
+    gain = cv2.matchTemplate(evidence, inside, cv2.TM_CCORR) * step**2
+    gain = gain - 0.5 * np.add.outer(shifts**2, shifts**2)
+    row, column = np.unravel_index(int(gain.argmax()), gain.shape)
+    corner = (x + int(shifts[column]), y + int(shifts[row]))
+    return Patch(corner, shape.distance), float(gain[row, column])
+
+
+def _zoomed(shape: Patch, zoom: float) -> Patch:
+    """A patch scaled about its middle."""
+    if zoom == 1:
+        return shape
+    h, w = shape.distance.shape
+    width, height = max(1, round(w * zoom)), max(1, round(h * zoom))
+    corner = (shape.corner[0] + (w - width) // 2, shape.corner[1] + (h - height) // 2)
+    return Patch(corner, cv2.resize(shape.distance, (width, height)) * np.float32(zoom))
+
+
+def _evidence(visible: np.ndarray, others: np.ndarray, x: int, y: int, w: int, h: int) -> np.ndarray:
+    """What each pixel of a part of the plane says: 1 visible, -1 bare, 0 another instance or outside the image."""
+    result = np.zeros((h, w), np.float32)
+    left, right = np.clip((x, x + w), 0, visible.shape[1])
+    top, bottom = np.clip((y, y + h), 0, visible.shape[0])
+    seen = visible[top:bottom, left:right]
+    bare = ~seen & ~others[top:bottom, left:right]
+    result[top - y : bottom - y, left - x : right - x] = seen.astype(np.float32) - bare
+    return result
