@@ -22,7 +22,7 @@ def demo(out: Path, seed: int, frames: int, clips: int) -> None:
     prepare_folder(out)
     model = AmodalSam.from_pretrained("samodal-nano", device=choose_device(None))
     segmenter = AmodalVideoSegmenter(model, seed=seed)
-    truth, visible, predicted = [], [], []
+    truth, visible, predicted, by_frame = [], [], [], []
     with progress("predicting", clips * frames) as advance:
         for index in range(clips):
             clip = make_clip(FIRST_SEED + 1000 * seed + index, frames)
@@ -30,8 +30,10 @@ def demo(out: Path, seed: int, frames: int, clips: int) -> None:
                 shown = clip.video
             truth.append(clip.truth)
             visible.append(only_visible(clip.truth))
-            predicted.append(segmenter(clip.video, visible[-1], advance))
-    rows = score_methods(truth, visible, predicted)
+            looked = segmenter.look(clip.video, visible[-1], advance)
+            predicted.append(segmenter.follow(looked))
+            by_frame.append(segmenter.follow(looked, "none"))
+    rows = score_methods(truth, visible, predicted, by_frame)
     write_results(out, shown, predicted[0], facts, rows)
     score.print_table(rows)
     print(f"{out}: report.html, overlay.mp4, amodal.json, scores.json (open it: samodal show {out})")
@@ -44,9 +46,14 @@ def only_visible(truth: VideoTracks) -> VideoTracks:
 
 
 def score_methods(
-    truth: list[VideoTracks], visible: list[VideoTracks], predicted: list[VideoTracks]
+    truth: list[VideoTracks],
+    visible: list[VideoTracks],
+    predicted: list[VideoTracks],
+    by_frame: list[VideoTracks],
 ) -> list[dict[str, Any]]:
     """Scores of the method and of the trivial answers, over all videos together.
+
+    `frame by frame` is what the method gives if every frame stands by itself.
 
     `hold-last` and `constant-velocity` get the method's own masks where an instance is seen: they are compared
     with it in the gaps.
@@ -56,6 +63,7 @@ def score_methods(
     ]
     methods = {
         "samodal": predicted,
+        "frame by frame": by_frame,
         "visible": [score.visible_as_answer(tracks) for tracks in visible],
         "convex-hull": [score.convex_hull(tracks) for tracks in visible],
         "hold-last": [score.hold_last(tracks) for tracks in without_gaps],

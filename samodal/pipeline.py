@@ -7,7 +7,7 @@ frames ---------> ego-motion, once a frame -------------------------------------
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
@@ -16,7 +16,7 @@ import numpy as np
 from samodal import masks
 from samodal.data.visible import read_visible
 from samodal.errors import InputError
-from samodal.motion import HiddenInstanceModel
+from samodal.motion import EgoMotion, HiddenInstanceModel
 from samodal.motion.ego import FrameEgo
 from samodal.motion.observation import observe
 from samodal.motion.perspective import PerspectiveMotion
@@ -53,6 +53,21 @@ class FrameResult:
 
     index: int
     instances: dict[int, InstanceResult]
+
+
+@dataclass
+class Looked:
+    """A video of which every frame was looked at by itself.
+
+    Attributes:
+        tracks: with amodal masks in the frames that show an instance; nothing in the others.
+        ego: the camera's motion.
+        scene: of each frame all that any instance shows of itself.
+    """
+
+    tracks: VideoTracks
+    ego: EgoMotion
+    scene: list[masks.Rle]
 
 
 class AmodalVideoSegmenter:
@@ -98,7 +113,7 @@ class AmodalVideoSegmenter:
         self.seed = seed
         self.batch = batch
         self.unite_visible = unite_visible
-        self.refine = refine and recover != "none"
+        self.refine = refine
 
     def __call__(
         self,
@@ -118,10 +133,18 @@ class AmodalVideoSegmenter:
         Raises:
             InputError: the video cannot be read, or the masks do not fit it.
         """
+        return self.follow(self.look(video, visible, progress))
+
+    def look(
+        self,
+        video: str | Path | Video,
+        visible: str | Path | VideoTracks,
+        progress: Callable[[], None] = lambda: None,
+    ) -> Looked:
+        """The first half of a call: every frame by itself (S-AModal's image level), arguments as of a call."""
         video, visible = _open(video, visible)
-        ego = FrameEgo()
+        ego, scene = FrameEgo(), list[masks.Rle]()
         tracks = [Track(t.track_id, t.category_id, t.score, list(t.visible)) for t in visible]
-        scene: list[masks.Rle | None] = []
         for index, shown, answers in self._answers(video, visible, ego):
             scene.append(shown)
             for track in tracks:
@@ -132,11 +155,21 @@ class AmodalVideoSegmenter:
             progress()
         for track in tracks:
             track.score *= _mean([score for score in track.scores if score is not None])
-        known = scene if self.refine else None
-        recovered = [
-            recover_track(track, self.motion, self.recover, ego=ego, scene=known) for track in tracks
+        return Looked(replace(visible, tracks=tracks), ego, scene)
+
+    def follow(self, looked: Looked, recover: Mode | None = None) -> VideoTracks:
+        """The second half of a call: over time.
+
+        Args:
+            looked: what the first half gave; not changed.
+            recover: another mode than that of this segmenter.
+        """
+        mode = recover or self.recover
+        known = looked.scene if self.refine else None
+        followed = [
+            recover_track(track, self.motion, mode, ego=looked.ego, scene=known) for track in looked.tracks
         ]
-        return VideoTracks(visible.size, len(video), recovered, visible.video_id)
+        return replace(looked.tracks, tracks=followed)
 
     def stream(self, video: str | Path | Video, visible: str | Path | VideoTracks) -> Iterator[FrameResult]:
         """Results frame by frame, each from the past alone (as with recover="online")."""
@@ -144,7 +177,7 @@ class AmodalVideoSegmenter:
         ego = FrameEgo(keep=2 * HORIZON)
         followers = {track.track_id: Follower(self.motion, ego) for track in visible}
         for index, shown, answers in self._answers(video, visible, ego):
-            instances, known = {}, shown if self.refine else None
+            instances, known = {}, shown if self.refine and self.recover != "none" else None
             for track in visible:
                 follower, answer = followers[track.track_id], answers.get(track.track_id)
                 if answer is not None:

@@ -33,6 +33,7 @@ def test_the_demo_writes_everything(tmp_path: Path, capsys: pytest.CaptureFixtur
     rows = scores(tmp_path)
     assert {method for method, _ in rows} == {
         "samodal",
+        "frame by frame",
         "visible",
         "convex-hull",
         "hold-last",

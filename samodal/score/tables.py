@@ -38,12 +38,13 @@ def _overall(rows: Sequence[Row], protocol: str) -> Table:
         "IoU\nfull": "iou_full",
         "IoU\nhidden": "iou_hidden",
         "IoU\nin gaps": "gap_iou",
-        "AP before\ngaps filled": "video_ap_before",
+        "that\nend": "between_iou",
+        "AP\nbefore": "video_ap_before",
         "AP\nafter": "video_ap",
         "AP50\nafter": "video_ap50",
         "\nghosts": "ghosts",
     }
-    table = _table(f"Video scores (protocol: {protocol})")
+    table = _table(f"Video scores (protocol: {protocol}); AP before and after gaps are filled")
     for title in columns:
         table.add_column(title, justify="right")
     for row in rows:

@@ -51,6 +51,7 @@ def score_videos(
         iou_hidden: mean IoU of the hidden parts (amodal minus true visible) over n_hidden_part.
         The row `all` also has
         n_gap, gap_iou: instance-frames within gaps, and the mean IoU of the amodal masks there;
+        n_between, between_iou: those of them that lie between two sightings, the others are never seen again;
         ghosts: predicted masks of instances that the truth does not have in that frame;
         video_ap, video_ap50, video_ap75: of all videos together, without regard to category;
         video_ap_before, video_ap50_before: the same, had the predictions no masks in gaps.
@@ -75,6 +76,7 @@ def score_videos(
     before = video_ap(_truth_json(truths), _results_json(results, gaps=False), STRICT)
     in_gaps = rows[SUBSETS.index("hidden")]
     rows[0] |= {"n_gap": in_gaps["n"], "gap_iou": in_gaps["iou_full"], "ghosts": scores.ghosts}
+    rows[0] |= {"n_between": len(scores.between), "between_iou": _mean(scores.between)}
     rows[0] |= {"video_ap": final["ap"], "video_ap50": final["ap50"], "video_ap75": final["ap75"]}
     rows[0] |= {"video_ap_before": before["ap"], "video_ap50_before": before["ap50"]}
     for row in rows[1:-1]:
@@ -139,17 +141,21 @@ class _FrameScores:
     full: list[float] = field(default_factory=list)
     hidden: list[float | None] = field(default_factory=list)
     subset: list[str] = field(default_factory=list)
+    between: list[float] = field(default_factory=list)
     ghosts: int = 0
 
     def add(self, truth: VideoTracks, predicted: dict[int, Track]) -> None:
         for track in truth:
             answer = predicted.get(track.track_id)
+            last_sight = max((f for f, rle in enumerate(track.visible) if masks.area(rle)), default=-1)
             for frame, (amodal, visible) in enumerate(zip(track.amodal, track.visible, strict=True)):
                 if masks.area(amodal):
                     full, hidden = mask_iou(answer.amodal[frame] if answer else None, amodal, visible)
                     self.full.append(full)
                     self.hidden.append(hidden)
                     self.subset.append(_subset(amodal, visible))
+                    if self.subset[-1] == "hidden" and frame < last_sight:
+                        self.between.append(full)
 
     def row(self, subset: str) -> Row:
         chosen = [n for n, name in enumerate(self.subset) if subset in ("all", name)]

@@ -77,6 +77,15 @@ def test_before_is_without_the_masks_in_gaps():
     assert everything["video_ap_before"] == pytest.approx(0.1)  # half of it: right at the first threshold
 
 
+def test_a_gap_is_between_two_sightings_or_has_no_end():
+    both = video(Track(1, 1, 1.0, visible=[FULL, None, None, FULL, None], amodal=[FULL] * 5))
+    guess = video(Track(1, 1, 1.0, visible=both.tracks[0].visible, amodal=[FULL, FULL, None, FULL, None]))
+    everything = row(score_video(both, guess, "half"), "all")
+    assert (everything["n_gap"], everything["gap_iou"]) == (3, pytest.approx(1 / 3))
+    assert (everything["n_between"], everything["between_iou"]) == (2, pytest.approx(1 / 2))
+    assert row(score_video(TRUTH, TRUTH, "perfect"), "all")["between_iou"] is None
+
+
 def test_missing_tracks_score_zero_and_invented_ones_are_ghosts():
     truth = video(Track(1, 1, 1.0, [FULL], [FULL]), Track(2, 1, 1.0, [bar(30, 35)], [bar(30, 35)]))
     predicted = video(Track(1, 1, 1.0, [FULL], [FULL]), Track(9, 1, 1.0, [bar(0, 5)], [bar(0, 5)]))
