@@ -37,7 +37,7 @@ def _overall(rows: Sequence[Row], protocol: str) -> Table:
     columns = {
         "IoU\nfull": "iou_full",
         "IoU\nhidden": "iou_hidden",
-        "IoU\nin gaps": "gap_iou",
+        "IoU\ngaps": "gap_iou",
         "that\nend": "between_iou",
         "AP\nbefore": "video_ap_before",
         "AP\nafter": "video_ap",
