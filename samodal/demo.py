@@ -71,7 +71,8 @@ def score_methods(
     }
     rows = []
     for method, tracks in methods.items():
-        rows += score.score_videos(list(zip(truth, tracks, strict=True)), method)
+        pairs = list(zip(truth, tracks, strict=True))
+        rows += score.score_videos(pairs, method) + score.score_gaps(pairs, method)
     return rows
 
 
