@@ -14,6 +14,7 @@ from typing import get_args
 import numpy as np
 
 from samodal import masks
+from samodal.answers import AnswerLog
 from samodal.data.visible import read_visible
 from samodal.errors import InputError
 from samodal.motion import EgoMotion, HiddenInstanceModel
@@ -140,12 +141,16 @@ class AmodalVideoSegmenter:
         video: str | Path | Video,
         visible: str | Path | VideoTracks,
         progress: Callable[[], None] = lambda: None,
+        log: AnswerLog | None = None,
     ) -> Looked:
-        """The first half of a call: every frame by itself (S-AModal's image level), arguments as of a call."""
+        """The first half of a call: every frame by itself (S-AModal's image level).
+
+        Arguments as of a call; and `log`, the answers that are known already, where those of other frames are added.
+        """
         video, visible = _open(video, visible)
         ego, scene = FrameEgo(), list[masks.Rle]()
         tracks = [Track(t.track_id, t.category_id, t.score, list(t.visible)) for t in visible]
-        for index, shown, answers in self._answers(video, visible, ego):
+        for index, shown, answers in self._answers(video, visible, ego, log):
             scene.append(shown)
             for track in tracks:
                 if answer := answers.get(track.track_id):
@@ -189,7 +194,7 @@ class AmodalVideoSegmenter:
             yield FrameResult(index, instances)
 
     def _answers(
-        self, video: Video, visible: VideoTracks, ego: FrameEgo
+        self, video: Video, visible: VideoTracks, ego: FrameEgo, log: AnswerLog | None = None
     ) -> Iterator[tuple[int, masks.Rle, dict[int, Answer]]]:
         """Frame by frame: its index, all that is seen of instances, and by track id SAM's answer for each of them.
 
@@ -198,7 +203,8 @@ class AmodalVideoSegmenter:
         for start in range(0, len(video), self.batch):
             frames = {index: video[index] for index in range(start, min(start + self.batch, len(video)))}
             seen = {index: [t for t in visible if masks.area(t.visible[index])] for index in frames}
-            asked = [index for index in frames if seen[index]]
+            known = [index for index in frames if log is not None and index in log]
+            asked = [index for index in frames if seen[index] and index not in known]
             embeddings = self.model.encode_batch([frames[index] for index in asked])
             embedding_of = dict(zip(asked, embeddings, strict=True))
             for index, frame in frames.items():
@@ -207,10 +213,13 @@ class AmodalVideoSegmenter:
                     array[:] = masks.decode(track.visible[index])  # type: ignore[arg-type]
                 shown = np.logical_or.reduce(arrays)
                 ego.push(frame, shown)
-                answers: list[Answer] = []
-                if index in embedding_of:
-                    rngs = [prompt_rng(self.seed, visible.video_id, t.track_id, index) for t in seen[index]]
-                    answers = ask(
+                answers: dict[int, Answer] = {}
+                if log is not None and index in known:
+                    answers = log[index]
+                elif index in embedding_of:
+                    ids = [track.track_id for track in seen[index]]
+                    rngs = [prompt_rng(self.seed, visible.video_id, track_id, index) for track_id in ids]
+                    said = ask(
                         self.model,
                         embedding_of[index],
                         arrays,
@@ -219,8 +228,10 @@ class AmodalVideoSegmenter:
                         self.unite_visible,
                         frame,
                     )
-                by_id = {t.track_id: answer for t, answer in zip(seen[index], answers, strict=True)}
-                yield index, masks.encode(shown), by_id
+                    answers = dict(zip(ids, said, strict=True))
+                    if log is not None:
+                        log.add(index, answers)
+                yield index, masks.encode(shown), answers
 
 
 def _take(

@@ -1,17 +1,23 @@
 """`samodal predict`: from the words of the command line to the files in its folder."""
 
+import glob
+import hashlib
+from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
+from samodal.answers import AnswerLog
 from samodal.data.visible import read_visible
 from samodal.errors import InputError
 from samodal.pipeline import AmodalVideoSegmenter
 from samodal.progress import progress
 from samodal.results import prepare_folder, run_facts, write_results
+from samodal.sam import AmodalSam
 from samodal.sam.load import load_model
-from samodal.video import Video
+from samodal.video import Video, VideoTracks
 
 if TYPE_CHECKING:
     from samodal.cli import Predict
@@ -44,13 +50,43 @@ def predict(command: "Predict") -> None:
     )
     prepare_folder(out)
     with progress("predicting", len(video)) as advance:
-        tracks = segmenter(video, visible, advance)
+        log = AnswerLog(out / "answers.part.jsonl", identity(command, model, video, visible))
+        tracks = segmenter.follow(segmenter.look(video, visible, advance, log))
     write_results(out, video, tracks, facts)
+    log.remove()
     hidden = sum(state == "hidden" for track in tracks for state in track.states)
     print(
         f"{len(tracks)} tracks in {len(video)} frames, {hidden} masks of completely hidden instances\n"
         f"{out}: amodal.json, overlay.mp4, report.html (open it: samodal show {out})"
     )
+
+
+def identity(command: "Predict", model: AmodalSam, video: Video, visible: VideoTracks) -> dict[str, Any]:
+    """All that SAM's answers depend on: a run with the same can go on where another was cut off."""
+    seen = hashlib.blake2b(repr([(t.track_id, t.visible) for t in visible]).encode())
+    weights = hashlib.blake2b(repr(model.config.to_dict()).encode())
+    for name, value in model.state_dict().items():
+        weights.update(name.encode() + value.cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return {
+        "samodal": version("samodal"),
+        "model": weights.hexdigest(),
+        "visible": seen.hexdigest(),
+        "video": [video.name, visible.video_id, len(video), *video.size, *_stamps(command.video)],
+        "prompt": asdict(command.prompt),
+        "seed": command.seed,
+        "unite_visible": command.unite_visible,
+        "device": model.device.type,
+    }
+
+
+def _stamps(source: str) -> list[int]:
+    """Size and time of change of the files that a video is made of, together."""
+    path = Path(source)
+    names = (
+        sorted(path.iterdir()) if path.is_dir() else [path] if path.exists() else sorted(glob.glob(source))
+    )
+    stats = [Path(name).stat() for name in names]
+    return [sum(stat.st_size for stat in stats), max((stat.st_mtime_ns for stat in stats), default=0)]
 
 
 def choose_device(name: str | None) -> torch.device:

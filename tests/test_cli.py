@@ -217,6 +217,15 @@ def test_interrupted(case: Path, tmp_path: Path, stop: signal.Signals) -> None:
     assert errors.strip().splitlines()[-1].startswith("samodal: interrupted")
     assert "Traceback" not in errors
     assert not list(tmp_path.rglob(".*"))
+    # Started again, it goes on where it was, and then the answers are no longer needed.
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"answers.part.jsonl"}
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "amodal.json",
+        "overlay.mp4",
+        "report.html",
+    }
 
 
 def words(case: Path, out: Path, video: Path, visible: Path) -> list[str]:
