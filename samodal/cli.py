@@ -160,6 +160,54 @@ class Synth:
 
 
 @dataclass
+class Convert:
+    """Write the masks of one format in another one; say what the other cannot hold.
+
+    Reads youtube-vis, genvis, mots, motschallenge, davis, coco, asd and the other data sets; writes youtube-vis
+    (truth), youtube-vis-results, genvis, mots, motschallenge, davis, coco (truth), coco-results and asd.
+    """
+
+    source: Annotated[Positional[Path], tyro.conf.arg(metavar="IN")]
+    """What to read: a file or a folder."""
+    out: Annotated[Positional[Path], tyro.conf.arg(metavar="OUT")]
+    """What to write: a JSON file (youtube-vis, genvis, coco), a folder, or a .txt (mots, one video)."""
+    source_form: Annotated[str, tyro.conf.arg(name="from")]
+    """The format of IN."""
+    form: Annotated[str, tyro.conf.arg(name="to")]
+    """The format of OUT."""
+    masks: Literal["visible", "amodal"] | None = None
+    """Write only these masks; all there are if not said."""
+    classes: str = ""
+    """Classes to change, old:new with commas, such as 1:24,2:25; others stay as they are."""
+    split: str = "val"
+    """Of a data set, read or written."""
+    camera: str = "front"
+    """Of AmodalSynthDrive, read or written."""
+    frames: Path | None = None
+    """The frames, where IN has none: a video or its folder, or a folder of these under the names of the videos."""
+    like: Path | None = None
+    """A truth file (YouTube-VIS or COCO) whose ids of videos and images are taken, by the names of the videos."""
+
+    def run(self) -> None:
+        """Convert, and say what was written and what was left out."""
+        from samodal.convert import convert, parse_classes
+
+        done = convert(
+            self.source,
+            self.out,
+            self.source_form,
+            self.form,
+            self.masks,
+            parse_classes(self.classes),
+            self.split,
+            self.camera,
+            self.frames,
+            self.like,
+        )
+        print(f"{done}\n{self.out}: {self.form}")
+
+
+@dataclass
 class Show:
     """Open the report of a result folder in the browser."""
 
@@ -182,6 +230,7 @@ Command = (
     | Annotated[Predict, tyro.conf.subcommand("predict")]
     | Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Synth, tyro.conf.subcommand("synth")]
+    | Annotated[Convert, tyro.conf.subcommand("convert")]
     | Annotated[Show, tyro.conf.subcommand("show")]
 )
 
