@@ -208,6 +208,37 @@ class Convert:
 
 
 @dataclass
+class Check:
+    """Say what is wrong or suspicious in data sets, truth files, results and checkpoints.
+
+    Truth and results that are given together are compared. The exit code is 2 if anything is wrong.
+    """
+
+    paths: Annotated[Positional[tuple[Path, ...]], tyro.conf.arg(metavar="PATH ...")]
+    """Truth or results (YouTube-VIS, COCO), MOTS txt, folders of data sets, checkpoints, model folders."""
+    format: str | None = None
+    """What the paths are, as samodal convert --from calls it; told by what they hold if not said."""
+
+    def run(self) -> None:
+        """Check, print what was found, and the verdict."""
+        from samodal.check import check_paths, verdict
+
+        if not self.paths:
+            raise InputError("check: no paths; name files or folders to check")
+        found = check_paths(self.paths, self.format)
+        for name, findings in found.items():
+            print(f"{name}: {'nothing found' if not findings else ''}".rstrip())
+            for finding in findings:
+                print(f"  {finding}")
+        errors, warnings = verdict(found)
+        if errors:
+            raise InputError(
+                f"check: {errors} kinds of errors and {warnings} of warnings; they are listed above"
+            )
+        print(f"nothing is wrong; {warnings} kinds of warnings" if warnings else "all is well")
+
+
+@dataclass
 class Show:
     """Open the report of a result folder in the browser."""
 
@@ -231,6 +262,7 @@ Command = (
     | Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Synth, tyro.conf.subcommand("synth")]
     | Annotated[Convert, tyro.conf.subcommand("convert")]
+    | Annotated[Check, tyro.conf.subcommand("check")]
     | Annotated[Show, tyro.conf.subcommand("show")]
 )
 

@@ -81,6 +81,8 @@ def convert(
     labelled = read_labelled(source, source_form, split, camera, frames, like)
     names = {(classes or {}).get(category, category): name for category, name in labelled.categories.items()}
     renumber = _ids_like(like) if like else None
+    if form not in ("youtube-vis", "coco", "asd"):
+        done.left_out["names of categories"] += len(names)
     with progress("converting", len(labelled.videos)) as advance:
         videos = _prepare(labelled, form, masks, classes or {}, renumber, done, advance)
         if form == "youtube-vis":
@@ -138,6 +140,9 @@ def _prepare(
             raise InputError(f"{video.name}: video id {video.tracks.video_id} occurs twice; ids must differ")
         ids.add(video.tracks.video_id)
         done.videos += 1
+        done.left_out["videos' other truth (camera motion, depth order, ...)"] += (
+            bool(video.extra) and form != "asd"
+        )
         done.tracks += len(video.tracks)
         done.visible += sum(rle is not None for track in video.tracks for rle in track.visible)
         done.amodal += sum(rle is not None for track in video.tracks for rle in track.amodal)

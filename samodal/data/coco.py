@@ -40,7 +40,8 @@ def read_index(content: Any, path: Path) -> Index:
     Raises:
         InputError: another format, or ids that occur twice.
     """
-    if not isinstance(content, dict) or not _objects(images := content.get("images")):
+    images: Any = content.get("images") if isinstance(content, dict) else None
+    if not _objects(images):
         raise InputError(f"{path}: unknown format; {EXPECTED}")
     listed = content.get("videos", [])
     if not _objects(listed):

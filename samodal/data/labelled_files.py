@@ -26,14 +26,14 @@ MOTS_CATEGORIES = {1: "car", 2: "pedestrian"}
 class _Lazy(Sequence[LabelledVideo]):
     """Videos that are read when they are asked for."""
 
-    def __init__(self, count: int, read: Callable[[int], LabelledVideo]) -> None:
-        self.count, self.read = count, read
+    def __init__(self, length: int, read: Callable[[int], LabelledVideo]) -> None:
+        self.length, self.read = length, read
 
     def __len__(self) -> int:
-        return self.count
+        return self.length
 
     def __getitem__(self, index: int) -> LabelledVideo:  # type: ignore[override]
-        if index >= self.count:
+        if index >= self.length:
             raise IndexError(index)
         return self.read(index)
 

@@ -56,9 +56,10 @@ def read_all(text: str, path: Path, video: Video, numbers: Sequence[int] | None)
             raise InputError(f"{where}: {error}") from None
         categories.setdefault(line.track_id, line.category_id)
         track = visible.setdefault(line.track_id, [None] * len(video))
-        if track[place] is not None and line.category_id == IGNORED_CLASS:  # several regions, one id
-            rle = masks.union([track[place], rle]) if rle else track[place]
-        elif track[place] is not None:
+        held = track[place]
+        if held is not None and line.category_id == IGNORED_CLASS:  # several regions, one id
+            rle = masks.union([held, rle]) if rle else held
+        elif held is not None:
             raise InputError(
                 f"{where}: id {line.track_id} occurs twice in frame {line.frame}; ids must differ"
             )

@@ -13,6 +13,7 @@ from samodal.data.labelled import LabelledVideo
 from samodal.errors import InputError
 from samodal.files import filling, plain_name
 from samodal.frames import frame_numbers
+from samodal.masks import Rle
 
 
 def write(
@@ -57,9 +58,8 @@ def _frames(video: LabelledVideo, left_out: Counter[str]) -> Iterator[tuple[np.n
             full = amodal or visible
             if full is None:
                 continue
-            if amodal is None or video.rates is not None:
-                seen = full
-            else:
+            seen: Rle | None = full
+            if amodal is not None and video.rates is None:
                 seen = masks.intersection([visible, full]) if visible else None
                 left_out["visible pixels outside the amodal mask"] += masks.area(visible) - masks.area(seen)
             instances.append(

@@ -74,6 +74,8 @@ def write_results(path: Path, videos: Iterable[LabelledVideo], left_out: Counter
             image_id = video.image_ids[frame] if video.image_ids else frames
             results += [{"image_id": image_id, **entry} for entry in _entries(video, frame, scores=True)]
         left_out["ignored regions"] += sum(sum(map(bool, region.visible)) for region in video.ignored)
+        left_out["names of videos (--like finds their ids again)"] += 1
+        left_out["names of frames"] += len(video.file_names)
         _count_left_out(video, left_out)
     write_json(path, results)
 

@@ -80,6 +80,8 @@ def write_results(path: Path, videos: Iterable[LabelledVideo], left_out: Counter
     for video in videos:
         left_out["ignored regions"] += sum(sum(map(bool, region.visible)) for region in video.ignored)
         left_out["videos without a track"] += not len(video.tracks)
+        left_out["names of videos (--like finds their ids again)"] += 1
+        left_out["names of frames"] += len(video.file_names)
         for track in video.tracks:
             entry = {
                 "video_id": video.tracks.video_id,
