@@ -160,6 +160,85 @@ class Synth:
 
 
 @dataclass
+class Convert:
+    """Write the masks of one format in another one; say what the other cannot hold.
+
+    Reads youtube-vis, genvis, mots, motschallenge, davis, coco, asd and the other data sets; writes youtube-vis
+    (truth), youtube-vis-results, genvis, mots, motschallenge, davis, coco (truth), coco-results and asd.
+    """
+
+    source: Annotated[Positional[Path], tyro.conf.arg(metavar="IN")]
+    """What to read: a file or a folder."""
+    out: Annotated[Positional[Path], tyro.conf.arg(metavar="OUT")]
+    """What to write: a JSON file (youtube-vis, genvis, coco), a folder, or a .txt (mots, one video)."""
+    source_form: Annotated[str, tyro.conf.arg(name="from")]
+    """The format of IN."""
+    form: Annotated[str, tyro.conf.arg(name="to")]
+    """The format of OUT."""
+    masks: Literal["visible", "amodal"] | None = None
+    """Write only these masks; all there are if not said."""
+    classes: str = ""
+    """Classes to change, old:new with commas, such as 1:24,2:25; others stay as they are."""
+    split: str = "val"
+    """Of a data set, read or written."""
+    camera: str = "front"
+    """Of AmodalSynthDrive, read or written."""
+    frames: Path | None = None
+    """The frames, where IN has none: a video or its folder, or a folder of these under the names of the videos."""
+    like: Path | None = None
+    """A truth file (YouTube-VIS or COCO) whose ids of videos and images are taken, by the names of the videos."""
+
+    def run(self) -> None:
+        """Convert, and say what was written and what was left out."""
+        from samodal.convert import convert, parse_classes
+
+        done = convert(
+            self.source,
+            self.out,
+            self.source_form,
+            self.form,
+            self.masks,
+            parse_classes(self.classes),
+            self.split,
+            self.camera,
+            self.frames,
+            self.like,
+        )
+        print(f"{done}\n{self.out}: {self.form}")
+
+
+@dataclass
+class Check:
+    """Say what is wrong or suspicious in data sets, truth files, results and checkpoints.
+
+    Truth and results that are given together are compared. The exit code is 2 if anything is wrong.
+    """
+
+    paths: Annotated[Positional[tuple[Path, ...]], tyro.conf.arg(metavar="PATH ...")]
+    """Truth or results (YouTube-VIS, COCO), MOTS txt, folders of data sets, checkpoints, model folders."""
+    format: str | None = None
+    """What the paths are, as samodal convert --from calls it; told by what they hold if not said."""
+
+    def run(self) -> None:
+        """Check, print what was found, and the verdict."""
+        from samodal.check import check_paths, verdict
+
+        if not self.paths:
+            raise InputError("check: no paths; name files or folders to check")
+        found = check_paths(self.paths, self.format)
+        for name, findings in found.items():
+            print(f"{name}: {'nothing found' if not findings else ''}".rstrip())
+            for finding in findings:
+                print(f"  {finding}")
+        errors, warnings = verdict(found)
+        if errors:
+            raise InputError(
+                f"check: {errors} kinds of errors and {warnings} of warnings; they are listed above"
+            )
+        print(f"nothing is wrong; {warnings} kinds of warnings" if warnings else "all is well")
+
+
+@dataclass
 class Show:
     """Open the report of a result folder in the browser."""
 
@@ -182,6 +261,8 @@ Command = (
     | Annotated[Predict, tyro.conf.subcommand("predict")]
     | Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Synth, tyro.conf.subcommand("synth")]
+    | Annotated[Convert, tyro.conf.subcommand("convert")]
+    | Annotated[Check, tyro.conf.subcommand("check")]
     | Annotated[Show, tyro.conf.subcommand("show")]
 )
 

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +32,45 @@ def replacing(path: str | Path) -> Iterator[Path]:
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def filling(folder: str | Path) -> Iterator[Path]:
+    """Yield a temporary folder; move the files written there to `folder` on success, delete them on any error.
+
+    `folder` may exist and hold other files.
+
+    Raises:
+        InputError: a file of the same name is there already; then nothing is moved.
+    """
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        yield temporary
+        written = sorted(path.relative_to(temporary) for path in temporary.rglob("*") if path.is_file())
+        for path in written:
+            if (folder / path).exists():
+                raise InputError(f"{folder / path}: is there already; remove it, or choose another folder")
+        for path in written:
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (temporary / path).replace(folder / path)
+    except NotADirectoryError as error:
+        raise InputError(f"{folder}: is not a folder ({error.strerror})") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def plain_name(name: str, what: str) -> str:
+    """`name`, if it can name a file or folder inside another one.
+
+    Raises:
+        InputError: it would lead elsewhere ("../x", "/x"), is hidden, empty or too long.
+    """
+    if not name or name.startswith(".") or len(os.fsencode(name)) > 200 or re.search(r"[/\\\0-\x1f:]", name):
+        shown = repr(name if len(name) < 80 else f"{name[:80]}...")
+        raise InputError(f"{what}: {shown} cannot name a file; a name without folders in it is expected")
+    return name
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -28,7 +28,12 @@ class _Line:
 
 
 def read_tracks(text: str, path: Path, video: Video, numbers: Sequence[int] | None) -> list[Track]:
-    """The visible tracks of a video; ids and classes as in the file, the regions to ignore left out.
+    """The visible tracks of a video; the regions to ignore are left out. See `read_all`."""
+    return [track for track in read_all(text, path, video, numbers) if track.category_id != IGNORED_CLASS]
+
+
+def read_all(text: str, path: Path, video: Video, numbers: Sequence[int] | None) -> list[Track]:
+    """The tracks of a video as visible masks, ids and classes as in the file, the regions to ignore among them.
 
     Frames are matched by number where the video is a folder whose frames have numbers (then the file may hold
     more frames than the video), else by order.
@@ -42,7 +47,7 @@ def read_tracks(text: str, path: Path, video: Video, numbers: Sequence[int] | No
     visible: dict[int, list[Rle | None]] = {}
     for line in lines:
         place = places.get(line.frame)
-        if place is None or line.category_id == IGNORED_CLASS:
+        if place is None:
             continue
         where = f"{path}, line {line.number}"
         try:
@@ -51,12 +56,21 @@ def read_tracks(text: str, path: Path, video: Video, numbers: Sequence[int] | No
             raise InputError(f"{where}: {error}") from None
         categories.setdefault(line.track_id, line.category_id)
         track = visible.setdefault(line.track_id, [None] * len(video))
-        if track[place] is not None:
+        held = track[place]
+        if held is not None and line.category_id == IGNORED_CLASS:  # several regions, one id
+            rle = masks.union([held, rle]) if rle else held
+        elif held is not None:
             raise InputError(
                 f"{where}: id {line.track_id} occurs twice in frame {line.frame}; ids must differ"
             )
         track[place] = rle
     return [Track(track_id, categories[track_id], 1.0, track) for track_id, track in visible.items()]
+
+
+def extent(text: str, path: Path) -> tuple[int, tuple[int, int]] | None:
+    """The highest frame number and the size (H, W) of the first mask; None in a file without masks."""
+    lines = [_parse(line, number, path) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    return (max(line.frame for line in lines), (lines[0].height, lines[0].width)) if lines else None
 
 
 def _parse(line: str, number: int, path: Path) -> _Line:

@@ -239,11 +239,20 @@ def read_original(source: str | Path | Mapping) -> tuple[State, str]:
     return state, name
 
 
+class MisfitError(InputError):
+    """Weights that do not fit; `faults`: "missing", "unexpected", "of another shape" -> what is."""
+
+    def __init__(self, name: str, faults: dict[str, list[str]]) -> None:
+        self.faults = {what: keys for what, keys in faults.items() if keys}
+        listed = "; ".join(f"{len(keys)} {what}: {', '.join(keys)}" for what, keys in self.faults.items())
+        super().__init__(f"{name}: the weights do not fit the model: {listed}")
+
+
 def check_fit(expected: Mapping[str, Tensor], given: Mapping[str, Tensor], name: str) -> None:
     """Compare names and shapes.
 
     Raises:
-        InputError: lists all that is missing, unexpected, or of another shape.
+        MisfitError: lists all that is missing, unexpected, or of another shape.
     """
     shapes = [
         f"{key} {tuple(given[key].shape)} instead of {tuple(value.shape)}"
@@ -256,5 +265,4 @@ def check_fit(expected: Mapping[str, Tensor], given: Mapping[str, Tensor], name:
         "of another shape": shapes,
     }
     if any(found.values()):
-        listed = "; ".join(f"{len(keys)} {what}: {', '.join(keys)}" for what, keys in found.items() if keys)
-        raise InputError(f"{name}: the weights do not fit the model: {listed}")
+        raise MisfitError(name, found)
