@@ -69,8 +69,7 @@ class Predict:
     unite_visible: bool = True
     """What is seen belongs to the full mask, and a bare rim around it does not, whatever SAM says."""
     refine: bool = True
-    """Frames that show more of an instance complete its mask where it is partly hidden; if not, each frame stands by
-    itself, as in the paper."""
+    """Complete what is partly hidden from frames that show more of it; if not, each frame stands by itself."""
     seed: int = 0
     """Of the point prompts."""
     batch: int = 4
@@ -157,6 +156,42 @@ class Synth:
                 workers=self.workers,
                 progress=advance,
             )
+
+
+@dataclass
+class Score:
+    """Score predicted tracks or masks against the truth, beside the trivial answers.
+
+    videos: YouTube-VIS files; samodal convert writes the truth of a data set. Where truth and predictions hold
+    visible masks too (amodal.json does), IoU by occlusion and the scores of gaps come with the average precision.
+    images: COCO files.
+    """
+
+    what: Annotated[Positional[Literal["images", "videos"]], tyro.conf.arg(metavar="images|videos")]
+    """Masks of single images, or tracks."""
+    truth: Positional[Path]
+    """The truth file."""
+    predictions: Annotated[Positional[tuple[Path, ...]], tyro.conf.arg(metavar="PREDICTIONS ...")]
+    """The predictions. Files of different videos belong together; files of the same videos are repeats with other
+    seeds and give means and standard deviations."""
+    protocol: Literal["strict", "reference"] = "strict"
+    """Of the average precision: strict is right, reference gives the numbers of S-AModal's own code, quirks and all."""
+    by_class: bool = False
+    """Average precision as the mean over categories; else without regard to category, as in S-AModal."""
+    match: Literal["overlap", "id"] = "overlap"
+    """How predicted tracks are told which truth is theirs: by their visible masks, or by equal track ids."""
+    identity: bool = False
+    """HOTA and IDF1 of the amodal masks, too; needs pip install 'samodal[identity]'."""
+    out: tuple[Path, ...] = ()
+    """Files to write: .json, .csv, .tex."""
+
+    def run(self) -> None:
+        """Score, print, write."""
+        from samodal.scoring import run as score
+
+        if not self.predictions:
+            raise InputError("score: no predictions; name one file, or several made with different seeds")
+        score(self)
 
 
 @dataclass
@@ -261,6 +296,7 @@ Command = (
     | Annotated[Predict, tyro.conf.subcommand("predict")]
     | Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Synth, tyro.conf.subcommand("synth")]
+    | Annotated[Score, tyro.conf.subcommand("score")]
     | Annotated[Convert, tyro.conf.subcommand("convert")]
     | Annotated[Check, tyro.conf.subcommand("check")]
     | Annotated[Show, tyro.conf.subcommand("show")]

@@ -6,10 +6,11 @@ import pytest
 from toys import tiny_sam, toy_clip
 
 from samodal import masks
-from samodal.demo import only_visible, unrecovered
+from samodal.demo import only_visible
 from samodal.errors import InputError
 from samodal.pipeline import AmodalVideoSegmenter
 from samodal.prompts import PromptOptions
+from samodal.score.compare import without_recovery
 from samodal.video import VideoTracks
 
 CLIP = toy_clip(frames=12, hidden=True)
@@ -59,7 +60,7 @@ def test_the_gap_is_filled_and_only_the_gap() -> None:
     assert all(online.reasons[frame] for frame in gap)
     nothing = segment(recover="none").tracks[0]
     assert all(nothing.amodal[frame] is None for frame in gap)
-    assert unrecovered(segment().tracks[0]).amodal == nothing.amodal
+    assert without_recovery(segment(refine=False).tracks[0]).amodal == nothing.amodal
 
 
 def test_stream_is_online_frame_by_frame() -> None:

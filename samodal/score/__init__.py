@@ -1,6 +1,7 @@
 """Scores: how good are amodal masks and tracks, as a whole, in their hidden part, and within gaps."""
 
 from samodal.score.baselines import BASELINES, constant_velocity, convex_hull, hold_last, visible_as_answer
+from samodal.score.compare import compare
 from samodal.score.gaps import score_gaps
 from samodal.score.identity import score_identity
 from samodal.score.iou import mask_iou
@@ -14,6 +15,7 @@ __all__ = [
     "REFERENCE",
     "STRICT",
     "Protocol",
+    "compare",
     "constant_velocity",
     "convex_hull",
     "hold_last",

@@ -63,15 +63,21 @@ def write_scores(
 def spread(repeats: Sequence[Sequence[Row]]) -> list[Row]:
     """The rows of several seeds as one: every number is the mean, `<name>_std` the standard deviation beside it.
 
+    A row that only some of the seeds have (a bin of scores) is the mean over these.
+
     Args:
-        repeats: the rows of each seed, the same methods and subsets in each.
+        repeats: the rows of each seed.
 
     Raises:
-        InputError: they differ in methods or subsets.
+        InputError: they differ in methods.
     """
-    if len({tuple((row["method"], row["subset"]) for row in rows) for rows in repeats}) != 1:
-        raise InputError("the repeats do not have the same rows; score the same methods on the same videos")
-    return [_spread(same) for same in zip(*repeats, strict=True)]
+    if len({frozenset(row["method"] for row in rows) for rows in repeats}) != 1:
+        raise InputError("the repeats do not have the same methods; score the same ones with every seed")
+    keys = dict.fromkeys((row["method"], row["subset"]) for rows in repeats for row in rows)
+    return [
+        _spread([row for rows in repeats for row in rows if (row["method"], row["subset"]) == key])
+        for key in keys
+    ]
 
 
 def _spread(same: Sequence[Row]) -> Row:

@@ -11,7 +11,7 @@ from samodal import masks
 from samodal.errors import InputError
 from samodal.masks import Rle
 from samodal.score.iou import mask_iou, track_areas, track_intersections
-from samodal.score.protocols import STRICT
+from samodal.score.protocols import STRICT, Protocol
 from samodal.score.video_ap import video_ap
 from samodal.video import Track, VideoTracks
 
@@ -29,13 +29,18 @@ def score_video(truth: VideoTracks, predicted: VideoTracks, method: str, match: 
 
 
 def score_videos(
-    videos: Iterable[tuple[VideoTracks, VideoTracks]], method: str, match: str = "overlap"
+    videos: Iterable[tuple[VideoTracks, VideoTracks]],
+    method: str,
+    match: str = "overlap",
+    protocol: Protocol = STRICT,
+    class_agnostic: bool = True,
 ) -> list[Row]:
-    """Score the predicted tracks of several videos, all together, by protocol `strict`.
+    """Score the predicted tracks of several videos, all together.
 
     What counts is every *instance-frame*: a frame in which an instance has an amodal mask and is, or has
     been, seen. Frames before an instance is first seen count neither for nor against (nobody can know), nor
-    do instances that never are. An instance-frame without prediction counts as IoU 0.
+    do instances that never are; only in the average precision of protocol `reference` they do count, as in the
+    original. An instance-frame without prediction counts as IoU 0.
 
     Args:
         videos: pairs (truth, predicted); both with `visible` filled; taken one at a time.
@@ -53,7 +58,7 @@ def score_videos(
         n_gap, gap_iou: instance-frames within gaps, and the mean IoU of the amodal masks there;
         n_between, between_iou: those of them that lie between two sightings, the others are never seen again;
         ghosts: predicted masks of instances that the truth does not have in that frame;
-        video_ap, video_ap50, video_ap75: of all videos together, without regard to category;
+        video_ap, video_ap50, video_ap75: of all videos together;
         video_ap_before, video_ap50_before: the same, had the predictions no masks in gaps.
         The rows of occlusion classes have video_ap and video_ap50 of the tracks of that class.
 
@@ -68,19 +73,23 @@ def score_videos(
         scores.ghosts += _count_ghosts(whole_truth, whole_prediction, theirs)
         truth, predicted = after_first_sight(whole_truth, whole_prediction, theirs)
         scores.add(truth, theirs)
-        truths.append((video_id, truth))
-        results.append((video_id, predicted))
+        from_first_sight = protocol is STRICT
+        truths.append((video_id, truth if from_first_sight else whole_truth))
+        results.append((video_id, predicted if from_first_sight else whole_prediction))
     rows = [{"method": method, "subset": subset, **scores.row(subset)} for subset in SUBSETS]
 
-    final = video_ap(_truth_json(truths), _results_json(results), STRICT)
-    before = video_ap(_truth_json(truths), _results_json(results, gaps=False), STRICT)
+    final, before = (
+        video_ap(_truth_json(truths), _results_json(results, gaps), protocol, class_agnostic)
+        for gaps in (True, False)
+    )
     in_gaps = rows[SUBSETS.index("hidden")]
     rows[0] |= {"n_gap": in_gaps["n"], "gap_iou": in_gaps["iou_full"], "ghosts": scores.ghosts}
     rows[0] |= {"n_between": len(scores.between), "between_iou": _mean(scores.between)}
     rows[0] |= {"video_ap": final["ap"], "video_ap50": final["ap50"], "video_ap75": final["ap75"]}
     rows[0] |= {"video_ap_before": before["ap"], "video_ap50_before": before["ap50"]}
     for row in rows[1:-1]:
-        row |= {"video_ap": final[f"ap_{row['subset']}"], "video_ap50": final[f"ap50_{row['subset']}"]}
+        if row["subset"] in protocol.occlusions:
+            row |= {"video_ap": final[f"ap_{row['subset']}"], "video_ap50": final[f"ap50_{row['subset']}"]}
     return rows
 
 
@@ -197,8 +206,10 @@ def _truth_json(videos: Sequence[tuple[int, VideoTracks]]) -> dict[str, Any]:
         for video_id, tracks in videos
         for track in tracks
     ]
+    categories = sorted({track.category_id for _, tracks in videos for track in tracks})
     return {
         "videos": [{"id": video_id} for video_id, _ in videos],
+        "categories": [{"id": category} for category in categories],
         "annotations": [{"id": number, **entry} for number, entry in enumerate(annotations, 1)],
     }
 

@@ -72,7 +72,11 @@ def test_several_seeds_give_means_and_deviations():
     assert (row["iou_full"], row["iou_full_std"]) == (0.75, 0.25)
     assert "gap_iou_std" not in row, "what does not vary needs no deviation"
     assert line_of(printed([row]), "samodal")[1:3] == ["0.750", "±0.250"]
-    with pytest.raises(InputError, match="same rows"):
+    one, two = spread([rows("samodal"), [*rows("samodal"), {"method": "samodal", "subset": "bin", "n": 3}]])[
+        -2:
+    ]
+    assert (one["subset"], two) == ("hidden", {"method": "samodal", "subset": "bin", "n": 3})
+    with pytest.raises(InputError, match="same methods"):
         spread([rows("samodal"), rows("visible")])
 
 

@@ -1,0 +1,127 @@
+"""`samodal score`: truth and predictions from files, tables of scores to the terminal and to files."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from samodal import score
+from samodal.data.youtube_vis_sets import read_file
+from samodal.errors import InputError
+from samodal.files import read_json
+from samodal.results import run_facts
+from samodal.score.protocols import STRICT, get_protocol
+from samodal.video import Track, VideoTracks
+
+if TYPE_CHECKING:
+    from samodal.cli import Score
+
+Row = dict[str, Any]
+
+
+def run(command: "Score") -> None:
+    """Score every file of predictions. Several are repeats with other seeds: they give means and deviations."""
+    for path in command.out:
+        if path.suffix not in (".json", ".csv", ".tex"):
+            raise InputError(f"{path}: scores are written as .json, .csv or .tex")
+    rows_of: Callable[[Score, list[Path]], list[Row]] = image_rows if command.what == "images" else video_rows
+    repeats = by_repeat(command.predictions, "image_id" if command.what == "images" else "video_id")
+    scored = [rows_of(command, paths) for paths in repeats]
+    rows = score.spread(scored) if len(scored) > 1 else scored[0]
+    classes = "by class" if command.by_class else "class-agnostic"
+    score.print_table(rows, f"{command.protocol}, {classes}")
+    facts = run_facts()
+    for path in command.out:
+        score.write_scores(
+            path,
+            rows,
+            command.protocol,
+            facts["command"],
+            facts["versions"],
+            class_agnostic=not command.by_class,
+            repeats=[[str(path) for path in paths] for paths in repeats],
+        )
+
+
+def by_repeat(paths: Sequence[Path], key: str) -> list[list[Path]]:
+    """Files put together that hold different videos (or images); files of the same ones are repeats."""
+    repeats: list[tuple[set[Any], list[Path]]] = []
+    for path in paths:
+        content = read_json(path)
+        if not isinstance(content, list) or not all(isinstance(entry, dict) for entry in content):
+            raise InputError(f"{path}: predictions are expected, a list of objects with {key!r} and so on")
+        ids = {entry.get(key) for entry in content}
+        for taken, members in repeats:
+            if not taken & ids:
+                taken |= ids
+                members.append(path)
+                break
+        else:
+            repeats.append((ids, [path]))
+    return [members for _, members in repeats]
+
+
+def image_rows(command: "Score", paths: list[Path]) -> list[Row]:
+    """The row of one repeat: masks in single images (COCO)."""
+    predictions = [entry for path in paths for entry in read_json(path)]
+    found = score.image_ap(read_json(command.truth), predictions, command.protocol, not command.by_class)
+    return [{"method": "samodal", "subset": "all", **_numbers(found, "image_")}]
+
+
+def video_rows(command: "Score", paths: list[Path]) -> list[Row]:
+    """The rows of one repeat: tracks (YouTube-VIS).
+
+    Where truth and predictions say what is visible: all scores, beside those of the trivial answers. Else average
+    precision only. By protocol `reference` it is computed from the files as they are, as the original does.
+    """
+    true = _videos(command.truth)
+    guessed = {name: tracks for path in paths for name, tracks in _videos(path).items()}
+    if strangers := sorted(set(guessed) - set(true), key=str):
+        raise InputError(
+            f"{command.truth}: has no video {strangers[0]}, but the predictions do; ids must agree"
+        )
+    full = all(any(any(track.visible) for track in t) for t in (*true.values(), *guessed.values()) if len(t))
+    rows: list[Row] = []
+    if full:
+        rows = score.compare(
+            list(true.values()),
+            {"samodal": [guessed.get(name) or _nothing(tracks) for name, tracks in true.items()]},
+            command.match,
+            get_protocol(command.protocol),
+            not command.by_class,
+            command.identity,
+        )
+    if not full or command.protocol != STRICT.name:
+        predictions = [entry for path in paths for entry in read_json(path)]
+        found = score.video_ap(read_json(command.truth), predictions, command.protocol, not command.by_class)
+        rows = _merged(rows, {"method": "samodal", "subset": "all", **_numbers(found, "video_")})
+    return rows
+
+
+def _merged(rows: list[Row], more: Row) -> list[Row]:
+    """`rows` with the numbers of `more` in the row of the same method and subset."""
+    same = [row for row in rows if (row["method"], row["subset"]) == (more["method"], more["subset"])]
+    for row in same:
+        row |= more
+    return rows if same else [more, *rows]
+
+
+def _numbers(found: dict[str, Any], prefix: str) -> Row:
+    return {
+        prefix + name: value for name, value in found.items() if value is None or isinstance(value, float)
+    }
+
+
+def _videos(path: Path) -> dict[int, VideoTracks]:
+    """The tracks of all videos of a file, by video id; a mask that is alone in its frame is the amodal one."""
+    result = {}
+    for video in read_file(path, lambda name: None).videos:
+        tracks = video.tracks
+        if not any(any(track.amodal) for track in tracks):
+            for track in tracks:
+                track.amodal, track.visible = track.visible, track.amodal
+        result[tracks.video_id] = tracks
+    return result
+
+
+def _nothing(truth: VideoTracks) -> VideoTracks:
+    return VideoTracks(truth.size, truth.num_frames, list[Track](), truth.video_id)
