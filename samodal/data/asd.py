@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ from PIL import Image
 from samodal import masks
 from samodal.data.clip import Clip, Instance
 from samodal.data.id_maps import encode_ids, read_ids
+from samodal.data.listing import Names, chosen, pick, pick_split
 from samodal.data.matching import integer
+from samodal.data.records import visible_part
 from samodal.errors import InputError
 from samodal.files import read_json
 from samodal.frames import natural_order, open_images
@@ -43,20 +46,24 @@ class AsdDataset(Sequence[Clip]):
             `<root>/full/{images,amodal_instance_seg}/<camera>/<sequence>/`,
             `<root>/<split>/{images,amodal_instance_seg}/<sequence>/`;
             files are `<camera>_full_<frame>_{rgb.jpg,aminseg.json,aminseg.png}`.
-        split: train, val or test.
+        split: train, val or test. The layout `full` does not tell splits apart: there it is the official list
+            (`official_split`) that does, or `sequences`.
         camera: front, back, left or right.
-        sequences: only these. The layout `full` does not tell splits apart, so there it is needed.
+        sequences: only these, in place of the official list: names, or a file with names (text, one a line; or
+            JSON, a list or {split: list}, as the official list is).
 
     Raises:
         InputError: no such layout, camera or sequence.
     """
+
+    categories = CATEGORIES
 
     def __init__(
         self,
         root: str | Path,
         split: str = "val",
         camera: str = "front",
-        sequences: Sequence[str] | None = None,
+        sequences: Names | None = None,
     ) -> None:
         root = Path(root)
         layouts = [  # images, annotations
@@ -73,14 +80,14 @@ class AsdDataset(Sequence[Clip]):
             raise InputError(
                 f"{root}: no sequences of camera {camera!r} in AmodalSynthDrive's layout; tried {tried}"
             )
-        if sequences is not None:
-            if unknown := sorted(set(sequences) - set(found)):
-                raise InputError(f"{images}: no sequence {unknown[0]}; it holds {', '.join(found[:5])}, ...")
-            found = sorted(set(sequences))
-        elif images == layouts[1][0]:
+        if not self.annotations.is_dir():
             raise InputError(
-                f"{images}: this layout does not say what belongs to {split!r}; pass `sequences`"
+                f"{self.annotations}: no such folder; the masks of camera {camera!r} are expected there"
             )
+        if sequences is not None:
+            found = pick(found, chosen(sequences, split), images)
+        elif images == layouts[1][0]:
+            found = pick_split(found, official_split(split), split, images)
         self.names, self.camera = found, camera
         self.truth = root / split / "truth" / camera
 
@@ -88,14 +95,18 @@ class AsdDataset(Sequence[Clip]):
         return len(self.names)
 
     def __getitem__(self, index: int) -> Clip:  # type: ignore[override]
+        """The video ids count from 1 in order of the names, as GenVIS counts them."""
         name = self.names[index]
         paths = _frame_paths(self.images / name, self.camera)
         video = open_images(paths, self.images / name)
         stems = [path.name.removesuffix(f"_rgb{path.suffix}") for path in paths]
 
-        files = tuple(self.annotations / name / f"{stem}_aminseg.json" for stem in stems)
+        paths_of_masks = tuple(self.annotations / name / f"{stem}_aminseg.json" for stem in stems)
         extra = self.truth / f"{name}.json"
-        return Clip(name, video, _Frames(files, video.size), read_json(extra) if extra.exists() else {})
+        known = read_json(extra) if extra.exists() else {}
+        return Clip(
+            name, video, _Frames(paths_of_masks, video.size), known, video_id=range(1, len(self) + 1)[index]
+        )
 
 
 @dataclass(frozen=True)
@@ -149,16 +160,17 @@ def read_frame(path: Path, size: tuple[int, int]) -> list[Instance]:
 
 
 def _read_instance(entry: dict[str, Any], region: Rle | None, size: tuple[int, int]) -> Instance | None:
-    category = integer(entry["category_id"])
+    category, track_id = integer(entry["category_id"]), integer(entry["track_id"])
+    if category < 0 or track_id < 0:
+        raise ValueError(f"category {category}, track {track_id}: ids are not negative")
     amodal = _mask(entry.get("amodal_mask"), size) or region
     if amodal is None:
         return None
-    visible = None if region is None else masks.intersection([region, amodal])
     return Instance(
-        track_id=integer(entry["track_id"]),
+        track_id=track_id,
         category_id=WRONG_CATEGORIES.get(category, category),
         amodal=amodal,
-        visible=visible if masks.area(visible) else None,
+        visible=visible_part(region, amodal),
     )
 
 
@@ -168,6 +180,21 @@ def _mask(value: Any, size: tuple[int, int]) -> Rle | None:
         return None
     rle = masks.from_annotation(value, tuple(value["size"]))
     return None if rle is None else masks.from_annotation(rle, size)
+
+
+def official_split(split: str) -> list[str]:
+    """The sequences of the official split: 105 train, 15 val, 30 test.
+
+    The split of S-AModal is another one that was not published. Source: robot-learning-freiburg/
+    amodal-optical-flow, datasets/amsynthdrive.json.
+
+    Raises:
+        InputError: another split.
+    """
+    lists = json.loads(files("samodal.data").joinpath("amodalsynthdrive_split.json").read_text("utf-8"))
+    if split not in lists:
+        raise InputError(f"split {split!r}: AmodalSynthDrive has {', '.join(lists)}")
+    return lists[split]
 
 
 def _frame_paths(folder: Path, camera: str) -> list[Path]:
@@ -248,6 +275,10 @@ def _annotate(
         if instance.track_id not in keys:
             keys[instance.track_id] = _new_key(instance.category_id, keys)
         key = keys[instance.track_id]
+        if instance.amodal is None:
+            raise InputError(
+                f"track {instance.track_id}: its full mask is not known, which this layout needs"
+            )
         amodal = masks.decode(instance.amodal)
         visible = np.zeros(size, bool) if instance.visible is None else masks.decode(instance.visible)
         if ids[visible].any():

@@ -95,6 +95,23 @@ def encode_ids(ids: np.ndarray) -> dict[int, Rle]:
     return encoded
 
 
+def encoded_map(path: Path, size: tuple[int, int]) -> dict[int, Rle]:
+    """One RLE for every id but 0 in the PNG of an id map.
+
+    Raises:
+        InputError: a broken image, one of another size than (H, W), or a picture.
+    """
+    ids = read_ids(path)
+    if ids.shape != size:
+        raise InputError(
+            f"{path}: mask of size {list(ids.shape)} (height, width), but {list(size)} is expected"
+        )
+    try:
+        return encode_ids(ids)
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
 def _identify(values: set[int], depth: np.dtype) -> dict[int, tuple[int, int]]:
     """Pixel value -> (track id, category id), without the values that stand for no instance."""
     if len(values) == 1 and values <= WHITE:

@@ -58,9 +58,7 @@ def train(
     out, options = Path(out), options.fitted_to(model.config.prompt_kinds)
     if not clips:
         raise InputError("no clips to train on")
-    if not any(
-        seen_instances(clip, i) for _, clip, i in chosen_frames(validation, options.validation_frames)
-    ):
+    if not any(seen_instances(clip, i) for _, clip, i in chosen_frames(validation, options)):
         raise InputError("validation clips: no instance is seen in any of the frames to validate on")
     accelerator = make_accelerator()
     if options.batch % accelerator.num_processes:

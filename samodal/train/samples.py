@@ -12,7 +12,7 @@ import torch
 from torch.utils.data import Dataset
 
 from samodal import masks
-from samodal.data.clip import Clip, Instance
+from samodal.data.clip import Clip, Instance, amodal_frames
 from samodal.errors import InputError
 from samodal.prompts import corners, mask_prompts, pick_points
 from samodal.sam.images import coverage, resize_frame, resized_size, to_pixels
@@ -30,6 +30,8 @@ class FrameSamples(Dataset[dict[str, torch.Tensor]]):
 
     def __init__(self, clips: Sequence[Clip], image_size: int, options: TrainOptions):
         self.clips, self.image_size, self.options = clips, image_size, options
+        self.frames = usable_frames(clips, options)
+        self.usable = [index for index, frames in enumerate(self.frames) if len(frames)]
 
     def __len__(self) -> int:
         return self.options.steps * self.options.batch
@@ -37,8 +39,9 @@ class FrameSamples(Dataset[dict[str, torch.Tensor]]):
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         rng = np.random.default_rng([self.options.seed, index])
         for _ in range(1000):  # a frame in which nothing is seen teaches nothing: draw another
-            clip = self.clips[int(rng.integers(len(self.clips)))]
-            frame = int(rng.integers(len(clip)))
+            place = self.usable[int(rng.integers(len(self.usable)))]
+            clip, frames = self.clips[place], self.frames[place]
+            frame = frames[int(rng.integers(len(frames)))]
             if seen := seen_instances(clip, frame):
                 sample = make_sample(clip.video[frame], seen, self.image_size, self.options, rng)
                 if sample is not None:
@@ -46,9 +49,25 @@ class FrameSamples(Dataset[dict[str, torch.Tensor]]):
         raise InputError("training clips: no instance is seen in any of 1000 frames that were drawn")
 
 
+def usable_frames(clips: Sequence[Clip], options: TrainOptions) -> list[Sequence[int]]:
+    """For every clip the frames whose target masks are known.
+
+    Raises:
+        InputError: full masks are wanted and the data set has none.
+    """
+    return amodal_frames(clips) if options.target == "amodal" else [range(len(clip)) for clip in clips]
+
+
 def seen_instances(clip: Clip, frame: int) -> list[Instance]:
     """The instances of which at least a pixel is seen."""
     return [instance for instance in clip.instances(frame) if masks.area(instance.visible) > 0]
+
+
+def target_masks(seen: Sequence[Instance], visible: np.ndarray, options: TrainOptions) -> np.ndarray:
+    """What is to be learnt, bool (N, H, W): the full masks of instances of a usable frame, or their visible ones."""
+    if options.target != "amodal":
+        return visible
+    return np.stack([masks.decode(instance.amodal) for instance in seen if instance.amodal])
 
 
 def make_sample(
@@ -56,8 +75,7 @@ def make_sample(
 ) -> dict[str, torch.Tensor] | None:
     """One sample from a frame, or None if the part of the frame that was drawn shows no instance."""
     visible = np.stack([masks.decode(instance.visible) for instance in seen if instance.visible])
-    amodal = options.target == "amodal"
-    target = np.stack([masks.decode(instance.amodal) for instance in seen]) if amodal else visible
+    target = target_masks(seen, visible, options)
     image, visible, target = _augment(image, visible, target, options.crop, rng)
     shown = visible.sum((1, 2)) >= MIN_VISIBLE_PIXELS
     if not shown.any():

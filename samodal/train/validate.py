@@ -11,7 +11,7 @@ from samodal.prompts import PromptOptions, prompt_rng
 from samodal.sam import AmodalSam
 from samodal.sam.ask import ask
 from samodal.train.options import TrainOptions
-from samodal.train.samples import seen_instances
+from samodal.train.samples import seen_instances, target_masks, usable_frames
 
 MIN_HIDDEN_PIXELS = 10
 """A hidden part of fewer pixels is an uncertain edge, not a part."""
@@ -29,12 +29,12 @@ def mean_ious(model: AmodalSam, clips: Sequence[Clip], options: TrainOptions) ->
     model.eval()
     amodal = options.target == "amodal"
     full, hidden, errors = [], [], []
-    for index, clip, frame in chosen_frames(clips, options.validation_frames):
+    for index, clip, frame in chosen_frames(clips, options):
         seen = seen_instances(clip, frame)
         if not seen:
             continue
         visible = np.stack([masks.decode(instance.visible) for instance in seen if instance.visible])
-        target = np.stack([masks.decode(instance.amodal) for instance in seen]) if amodal else visible
+        target = target_masks(seen, visible, options)
         rngs = [prompt_rng(options.seed, index, instance.track_id) for instance in seen]
         prompt = PromptOptions(options.strategy, kinds=() if amodal else ("points",))  # (): as the model is
         image = clip.video[frame]
@@ -52,10 +52,15 @@ def mean_ious(model: AmodalSam, clips: Sequence[Clip], options: TrainOptions) ->
     return scores
 
 
-def chosen_frames(clips: Sequence[Clip], count: int) -> list[tuple[int, Clip, int]]:
-    """`count` frames, spread evenly over the clips: number among all frames, clip, frame of the clip."""
-    places = [(clip, frame) for clip in clips for frame in range(len(clip))]
-    chosen = np.linspace(0, len(places) - 1, min(count, len(places))).astype(int).tolist()
+def chosen_frames(clips: Sequence[Clip], options: TrainOptions) -> list[tuple[int, Clip, int]]:
+    """`options.validation_frames` frames whose targets are known, spread evenly over the clips.
+
+    Returns:
+        For each its number among all such frames, the clip, and the frame of the clip.
+    """
+    usable = zip(clips, usable_frames(clips, options), strict=True)
+    places = [(clip, frame) for clip, frames in usable for frame in frames]
+    chosen = np.linspace(0, len(places) - 1, min(options.validation_frames, len(places))).astype(int).tolist()
     return [(index, *places[index]) for index in chosen]
 
 

@@ -97,7 +97,9 @@ def test_the_three_layouts_read_alike(tmp_path):
     for other in (full, flat):
         assert [clip.truth for clip in other] == [clip.truth for clip in first]
         assert np.array_equal(other[1].video[2], first[1].video[2])
-    with pytest.raises(InputError, match="does not say what belongs to 'val'; pass `sequences`"):
+    with pytest.raises(
+        InputError, match=r"does not say what belongs to 'val', and none of the 15.*pass `sequences`"
+    ):
         open_dataset("asd", tmp_path / "full")
 
 

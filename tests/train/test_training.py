@@ -8,7 +8,7 @@ import torch
 from toys import tiny_sam, toy_clip
 
 from samodal import masks
-from samodal.data.clip import Clip
+from samodal.data.clip import Clip, Instance
 from samodal.errors import InputError
 from samodal.sam import AmodalSam
 from samodal.train import loop
@@ -190,3 +190,24 @@ def test_clips_in_which_nothing_is_seen_are_refused(tmp_path: Path) -> None:
             train(tiny_sam(), clips, validation, tmp_path / str(len(message)), OPTIONS)
     half = Clip("half", clip.video, lambda i: dark.instances(i) if i % 2 else clip.instances(i))
     train(tiny_sam(), [half], [half], tmp_path / "half", replace(OPTIONS, steps=1))
+
+
+def without_full_masks(clip: Clip, frames: set[int]) -> Clip:
+    """The clip as a data set gives it that knows the full masks in some frames only."""
+
+    def instances(frame: int) -> list[Instance]:
+        known = clip.instances(frame)
+        return known if frame in frames else [replace(one, amodal=None) for one in known]
+
+    return Clip(clip.name, clip.video, instances, annotated=sorted(frames))
+
+
+def test_only_frames_with_full_masks_are_learnt_from(tmp_path: Path) -> None:
+    none, some = without_full_masks(CLIPS[0], set()), without_full_masks(CLIPS[1], {2})
+    with pytest.raises(InputError, match="no amodal masks, only visible ones"):
+        train(tiny_sam(), [none], [none], tmp_path / "none", OPTIONS)
+    train(tiny_sam(), [none, some], [none, some], tmp_path / "some", replace(OPTIONS, steps=1))
+    first = FrameSamples([none, some], 64, OPTIONS)
+    assert {id(clip) for clip, frames in zip(first.clips, first.frames, strict=True) if frames} == {id(some)}
+    visible = FrameSamples([none], 64, replace(OPTIONS, target="visible"))
+    assert visible[0]["valid"].any()
