@@ -69,7 +69,7 @@ def read_labelled(
         raise InputError(f"--from {form}: unknown; known are {', '.join([*READERS, *DATASETS])}")
     options = {"camera": camera} if DATASETS[form][1] == "AsdDataset" else {}
     clips = open_dataset(form, path, split, **options)
-    names = getattr(import_module(DATASETS[form][0]), "CATEGORIES", {})
+    names = getattr(import_module(f"samodal.data.{DATASETS[form][0]}"), "CATEGORIES", {})
     return LabelledSet(LabelledClips(clips), dict(names))
 
 
