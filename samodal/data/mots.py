@@ -17,7 +17,9 @@ log = logging.getLogger("samodal")
 
 
 @dataclass
-class _Line:
+class Line:
+    """One mask; `number` is that of the line in its file."""
+
     number: int
     frame: int
     track_id: int
@@ -25,6 +27,15 @@ class _Line:
     height: int
     width: int
     rle: str
+
+
+def extent(text: str, path: Path) -> tuple[int, int, tuple[int, int]] | None:
+    """Lowest and highest frame number and the size (H, W) of the first mask; None in a file without masks."""
+    lines = [parse(line, number, path) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    if not lines:
+        return None
+    numbers = [line.frame for line in lines]
+    return min(numbers), max(numbers), (lines[0].height, lines[0].width)
 
 
 def read_tracks(text: str, path: Path, video: Video, numbers: Sequence[int] | None) -> list[Track]:
@@ -41,7 +52,7 @@ def read_all(text: str, path: Path, video: Video, numbers: Sequence[int] | None)
     Raises:
         InputError: a line that is none, masks that do not fit the video, an id twice in one frame.
     """
-    lines = [_parse(line, number, path) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    lines = [parse(line, number, path) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
     places = _places(lines, path, video, video_numbers(video, numbers))
     categories: dict[int, int] = {}
     visible: dict[int, list[Rle | None]] = {}
@@ -67,16 +78,12 @@ def read_all(text: str, path: Path, video: Video, numbers: Sequence[int] | None)
     return [Track(track_id, categories[track_id], 1.0, track) for track_id, track in visible.items()]
 
 
-def extent(text: str, path: Path) -> tuple[int, int, tuple[int, int]] | None:
-    """Lowest and highest frame number and the size (H, W) of the first mask; None in a file without masks."""
-    lines = [_parse(line, number, path) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
-    if not lines:
-        return None
-    numbers = [line.frame for line in lines]
-    return min(numbers), max(numbers), (lines[0].height, lines[0].width)
+def parse(line: str, number: int, path: Path) -> Line:
+    """One line of the text.
 
-
-def _parse(line: str, number: int, path: Path) -> _Line:
+    Raises:
+        InputError: it is none.
+    """
     fields = line.split()
     try:
         if len(fields) != 6:
@@ -86,10 +93,10 @@ def _parse(line: str, number: int, path: Path) -> _Line:
         raise InputError(
             f"{path}, line {number}: {error}; 'frame id class height width rle', whole numbers, is expected"
         ) from None
-    return _Line(number, frame, track_id, category_id, height, width, fields[5])
+    return Line(number, frame, track_id, category_id, height, width, fields[5])
 
 
-def _places(lines: list[_Line], path: Path, video: Video, numbers: list[int] | None) -> dict[int, int]:
+def _places(lines: list[Line], path: Path, video: Video, numbers: list[int] | None) -> dict[int, int]:
     """Frame number in the file -> frame index in the video."""
     found = {line.frame for line in lines}
     if numbers is None:
