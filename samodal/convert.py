@@ -140,6 +140,9 @@ def _prepare(
             raise InputError(f"{video.name}: video id {video.tracks.video_id} occurs twice; ids must differ")
         ids.add(video.tracks.video_id)
         done.videos += 1
+        done.left_out["frames without amodal truth, written like those without instances"] += (
+            video.unannotated
+        )
         done.left_out["videos' other truth (camera motion, depth order, ...)"] += (
             bool(video.extra) and form != "asd"
         )

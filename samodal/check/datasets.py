@@ -29,7 +29,9 @@ def check_video(video: LabelledVideo, categories: set[int]) -> list[Finding]:
     for track in video.tracks:
         place = f"{video.name} track {track.track_id}"
         if categories and track.category_id not in categories:
-            findings.error("categories that are not known", f"{place} (category {track.category_id})")
+            findings.warning(
+                "categories without a name in the list", f"{place} (category {track.category_id})"
+            )
         if not any(track.visible) and not any(track.amodal):
             findings.warning("tracks without a mask", place)
         if any(track.amodal) and video.rates is None:
@@ -90,9 +92,9 @@ def _check_asd_sequence(annotations: Path, images: Path) -> list[Finding]:
     jsons = {path.name.removesuffix("_aminseg.json"): path for path in annotations.glob("*_aminseg.json")}
     frames = {path.name.rpartition("_rgb.")[0]: path for path in images.glob("*_rgb.*")}
     for stem in sorted(frames.keys() - jsons.keys()):
-        findings.error("images without annotations", f"{images.name}/{stem}")
+        findings.error("images without annotations", stem)
     for stem in sorted(jsons.keys() - frames.keys()):
-        findings.error("annotations without an image", f"{annotations.name}/{stem}")
+        findings.error("annotations without an image", stem)
     try:
         check_run(images, sorted(frames))
     except InputError as error:
@@ -142,8 +144,8 @@ def _check_asd_frame(entries: Any, ids: Any, categories: dict[Any, Any]) -> list
         if categories.setdefault(track, category) != category:
             findings.warning("tracks whose category changes", f"{place} (track {track})")
         region = regions.get(int(key))
-        amodal = _asd_mask(entry.get("amodal_mask"), size, place, findings)
-        _asd_mask(entry.get("occlusion_mask"), size, place, findings)
+        amodal = _asd_mask(entry.get("amodal_mask"), size, f"{place} amodal_mask", findings)
+        _asd_mask(entry.get("occlusion_mask"), size, f"{place} occlusion_mask", findings)
         if amodal is None and region is None:
             findings.warning("instances without any pixel", place)
         if amodal is not None:

@@ -92,10 +92,10 @@ def _check_instance(
     if "segmentation" not in entry:
         findings.error("no 'segmentation'", place)
     found = {
-        key: fields.mask(entry.get(key), size, place, findings)
+        key: fields.mask(entry.get(key), size, f"{place} {key}", findings)
         for key in ("segmentation", "amodal_segm", "visible_segm")
     }
-    if not any(found.values()):
+    if not any(entry.get(key) for key in found):
         findings.warning("instances without a mask", place)
     if "amodal_segm" in entry:
         fields.outside(found["visible_segm"], found["amodal_segm"], place, findings)

@@ -28,6 +28,7 @@ class LabelledVideo:
         rates: None where the occlusion rates follow from the masks. Where the source has amodal masks only: track
             id -> (T) rates, of the tracks whose rates it gives.
         image_ids: (T) ids of the frames in COCO files, where the source has some.
+        unannotated: number of frames of which the source does not know the full masks, though of others it does.
         extra: what only some data sets know.
     """
 
@@ -38,6 +39,7 @@ class LabelledVideo:
     ignored: list[Track] = field(default_factory=list)
     rates: dict[int, list[float | None]] | None = None
     image_ids: list[int] | None = None
+    unannotated: int = 0
     extra: dict[str, Any] = field(default_factory=dict)
 
     def occlusion_rates(self, track: Track) -> list[float | None] | None:
@@ -75,7 +77,7 @@ class _Unseen(Sequence[np.ndarray]):
 
 
 class LabelledClips(Sequence[LabelledVideo]):
-    """The clips of a data set (`samodal.data.open_dataset`), numbered from 1."""
+    """The clips of a data set (`samodal.data.open_dataset`), numbered from 1 where it has no ids of its own."""
 
     def __init__(self, clips: Sequence[Clip]) -> None:
         self.clips = clips
@@ -85,9 +87,15 @@ class LabelledClips(Sequence[LabelledVideo]):
 
     def __getitem__(self, index: int) -> LabelledVideo:  # type: ignore[override]
         clip = self.clips[index]
-        tracks = VideoTracks(clip.video.size, len(clip), clip.truth.tracks, index + 1)
+        number = getattr(clip, "video_id", index + 1)
+        annotated = getattr(clip, "annotated", None)
         return LabelledVideo(
-            clip.name, clip.video, tracks, frame_files(clip.name, clip.video), extra=clip.extra
+            clip.name,
+            clip.video,
+            VideoTracks(clip.video.size, len(clip), clip.truth.tracks, number),
+            frame_files(clip.name, clip.video),
+            unannotated=len(clip) - len(annotated) if annotated else 0,
+            extra=clip.extra,
         )
 
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from pathlib import Path
 
 from samodal.data import DATASETS, coco, id_maps, mots, open_dataset, youtube_vis_sets
@@ -67,9 +66,9 @@ def read_labelled(
         return READERS[form](path, _frame_source(frames), like)
     if form not in DATASETS:
         raise InputError(f"--from {form}: unknown; known are {', '.join([*READERS, *DATASETS])}")
-    options = {"camera": camera} if DATASETS[form][1] == "AsdDataset" else {}
+    options = {"camera": camera} if form in ("asd", "amodalsynthdrive") else {}
     clips = open_dataset(form, path, split, **options)
-    names = getattr(import_module(f"samodal.data.{DATASETS[form][0]}"), "CATEGORIES", {})
+    names = CATEGORIES if options else getattr(clips, "categories", {})
     return LabelledSet(LabelledClips(clips), dict(names))
 
 
@@ -132,10 +131,14 @@ def _read_mots_video(
             raise InputError(
                 f"{path}: holds no mask, so that nothing tells the size of the video; say --frames FOLDER"
             )
-        last, size = extent
-        numbers = range(first, max(last + 1, first)) if numbers is None else numbers
+        lowest, highest, size = extent
+        numbers = range(first, highest + 1) if numbers is None else numbers
         if len(numbers) > youtube_vis_sets.LONGEST:
-            raise InputError(f"{path}: frame number {last} cannot be right")
+            raise InputError(f"{path}: frame number {highest} cannot be right")
+        if lowest not in numbers or highest not in numbers:
+            raise InputError(
+                f"{path}: holds masks of frames {lowest} to {highest}, not {numbers.start} to {numbers.stop - 1}"
+            )
         youtube_vis_sets.check_size(size, str(path))
         video = unseen(name, [f"{number:06d}" for number in numbers], size)
     tracks = mots.read_all(text, path, video, None) if extent else []

@@ -29,6 +29,15 @@ class Line:
     rle: str
 
 
+def extent(text: str, path: Path) -> tuple[int, int, tuple[int, int]] | None:
+    """Lowest and highest frame number and the size (H, W) of the first mask; None in a file without masks."""
+    lines = [parse(line, number, path) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    if not lines:
+        return None
+    numbers = [line.frame for line in lines]
+    return min(numbers), max(numbers), (lines[0].height, lines[0].width)
+
+
 def read_tracks(text: str, path: Path, video: Video, numbers: Sequence[int] | None) -> list[Track]:
     """The visible tracks of a video; the regions to ignore are left out. See `read_all`."""
     return [track for track in read_all(text, path, video, numbers) if track.category_id != IGNORED_CLASS]
@@ -67,12 +76,6 @@ def read_all(text: str, path: Path, video: Video, numbers: Sequence[int] | None)
             )
         track[place] = rle
     return [Track(track_id, categories[track_id], 1.0, track) for track_id, track in visible.items()]
-
-
-def extent(text: str, path: Path) -> tuple[int, tuple[int, int]] | None:
-    """The highest frame number and the size (H, W) of the first mask; None in a file without masks."""
-    lines = [parse(line, number, path) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
-    return (max(line.frame for line in lines), (lines[0].height, lines[0].width)) if lines else None
 
 
 def parse(line: str, number: int, path: Path) -> Line:
