@@ -1,7 +1,8 @@
 """Scores: how good are amodal masks and tracks, as a whole, in their hidden part, and within gaps."""
 
 from samodal.score.baselines import BASELINES, constant_velocity, convex_hull, hold_last, visible_as_answer
-from samodal.score.iou import mask_iou
+from samodal.score.image_ap import image_ap
+from samodal.score.iou import mask_iou, mean_iou, pooled_iou
 from samodal.score.protocols import REFERENCE, STRICT, Protocol
 from samodal.score.tables import print_table, write_scores
 from samodal.score.video_ap import video_ap
@@ -15,8 +16,11 @@ __all__ = [
     "constant_velocity",
     "convex_hull",
     "hold_last",
+    "image_ap",
     "mask_iou",
     "match_tracks",
+    "mean_iou",
+    "pooled_iou",
     "print_table",
     "score_video",
     "score_videos",
