@@ -4,7 +4,8 @@ from samodal.score.baselines import BASELINES, constant_velocity, convex_hull, h
 from samodal.score.compare import compare
 from samodal.score.gaps import score_gaps
 from samodal.score.identity import score_identity
-from samodal.score.iou import mask_iou
+from samodal.score.image_ap import image_ap
+from samodal.score.iou import mask_iou, mean_iou, pooled_iou
 from samodal.score.protocols import REFERENCE, STRICT, Protocol
 from samodal.score.tables import print_table, spread, write_scores
 from samodal.score.video_ap import video_ap
@@ -19,8 +20,11 @@ __all__ = [
     "constant_velocity",
     "convex_hull",
     "hold_last",
+    "image_ap",
     "mask_iou",
     "match_tracks",
+    "mean_iou",
+    "pooled_iou",
     "print_table",
     "score_gaps",
     "score_identity",

@@ -1,76 +1,134 @@
-"""Average precision as COCO defines it, from IoU matrices: matching, then precision over recall.
+"""Average precision as COCO defines it: matching by IoU, then precision over recall.
 
-Knows nothing of videos or images: a `Group` is the predictions and the truth that may match one another (one
-video or image, one category or all). One pass serves all classes of size and occlusion: a *cell* is one such
-class, and the matching runs over all cells and IoU thresholds at once.
+Knows nothing of videos or images: predictions and truth of one *group* (a video or an image, one category or all) may
+match one another. One pass serves all classes of size and occlusion: a *cell* is one such class, and the matching runs
+over all groups, cells and IoU thresholds at once. Only the pairs that overlap enough are looked at.
 
 Source: COCO evaluation (pycocotools, cocoeval), in the S-AModal variant with occlusion classes.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
+LOWEST_IOU = 0.5
+"""Pairs with less can never match."""
 RECALL_POINTS = np.linspace(0.0, 1.0, 101)
 MAX_PREDICTIONS = (1, 10, 100)
 """Only so many predictions with the highest scores of a group count."""
 
 
 @dataclass
-class Group:
-    """D predictions in falling order of score, G truths, C cells.
+class Pairs:
+    """The L pairs that could match: IoU of at least `LOWEST_IOU`.
 
     Attributes:
-        iou: (D, G).
-        scores: (D,).
-        crowd: bool (G,); a crowd region may be matched any number of times.
-        truth_ignored: bool (C, G); a match counts neither for nor against.
-        outside: bool (C, D); the prediction lies outside the cell, so that it is no mistake when it matches
-            nothing.
-        forgotten_predictions: bool (D,), `Protocol.zero_id_is_no_match`: their matches do not use up the
-            truth.
-        forgotten_truth: bool (G,), the same switch: a match with them counts as none.
+        prediction, truth: which ones, int (L,).
+        iou: (L,).
     """
 
+    prediction: np.ndarray
+    truth: np.ndarray
     iou: np.ndarray
+
+
+@dataclass
+class Predictions:
+    """P predictions of all groups, group after group, in each the best score first; C cells.
+
+    Attributes:
+        group: int (P,), rising.
+        rank: int (P,), place within the group, from 0.
+        scores: (P,).
+        outside: bool (P, C); the prediction lies outside the cell, so that it is no mistake when it matches nothing.
+        forgotten: bool (P,), `Protocol.zero_id_is_no_match`: their matches do not use up the truth.
+    """
+
+    group: np.ndarray
+    rank: np.ndarray
     scores: np.ndarray
-    crowd: np.ndarray
-    truth_ignored: np.ndarray
     outside: np.ndarray
-    forgotten_predictions: np.ndarray
-    forgotten_truth: np.ndarray
+    forgotten: np.ndarray
 
 
-def precision_recall(groups: Sequence[Group], num_cells: int) -> tuple[np.ndarray, np.ndarray]:
-    """Precision and recall of every cell over all groups.
+@dataclass
+class Truth:
+    """G truths of all groups.
 
-    Predictions with equal scores keep the order of the input (within a group, then group after group).
+    Attributes:
+        crowd: bool (G,); a crowd region may be matched any number of times.
+        ignored: bool (G, C); a match counts neither for nor against.
+        forgotten: bool (G,), `Protocol.zero_id_is_no_match`: a match with them counts as none.
+    """
+
+    crowd: np.ndarray
+    ignored: np.ndarray
+    forgotten: np.ndarray
+
+
+def match(pairs: Pairs, predictions: Predictions, truth: Truth) -> tuple[np.ndarray, np.ndarray]:
+    """Greedy matching within every group, best score first.
+
+    Among the truth that is left, one that counts beats one that is ignored, then the higher IoU, then the later.
 
     Returns:
-        precision: (10 thresholds, 101 recall points, C cells, 3 limits of predictions); -1 in a cell without
-            truth.
+        right and wrong predictions, bool (P, C cells, 10 thresholds); neither means ignored.
+    """
+    shape = (*predictions.outside.shape, len(IOU_THRESHOLDS))
+    right, ignored = np.zeros(shape, bool), np.zeros(shape, bool)
+    taken = np.zeros((*truth.ignored.shape, len(IOU_THRESHOLDS)), bool)
+    enough_at = np.minimum(IOU_THRESHOLDS, 1 - 1e-10)
+    busy, candidates, ious = _candidates(pairs)
+    # In one turn every group handles one prediction, so that all that is done in it is independent.
+    groups = predictions.group[busy]
+    turn = np.arange(len(busy)) - np.searchsorted(groups, groups)
+    for this_turn in range(turn.max(initial=-1) + 1):
+        rows = np.flatnonzero(turn == this_turn)
+        which = candidates[rows]  # (B, K)
+        free = (ious[rows][:, :, None, None] >= enough_at) & ~taken[which]  # (B, K, C, 10)
+        counts = free & ~truth.ignored[which][..., None]
+        found, regular = free.any(axis=1), counts.any(axis=1)
+        place = np.where(regular, counts.argmax(axis=1), free.argmax(axis=1))
+        best = which[np.arange(len(rows))[:, None, None], place]  # (B, C, 10)
+        right[busy[rows]] = found & ~truth.forgotten[best]
+        ignored[busy[rows]] = found & ~regular
+        uses_up = found & ~truth.crowd[best] & ~predictions.forgotten[busy[rows], None, None]
+        _, cell, threshold = at = np.nonzero(uses_up)
+        taken[best[at], cell, threshold] = True
+    ignored |= ~right & predictions.outside[..., None]
+    return right & ~ignored, ~right & ~ignored
+
+
+def precision_recall(
+    scores: np.ndarray, rank: np.ndarray, right: np.ndarray, wrong: np.ndarray, num_truth: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Precision and recall of every cell over all groups.
+
+    Predictions with equal scores keep their order (within a group, then group after group).
+
+    Args:
+        scores: of P predictions, (P,).
+        rank: their places within their groups, (P,).
+        right: bool (P, C, 10), see `match`.
+        wrong: the same.
+        num_truth: how many are to be found, int (C,).
+
+    Returns:
+        precision: (10 thresholds, 101 recall points, C cells, 3 limits of predictions); -1 in a cell without truth.
         recall: (10, C, 3), the highest that was reached.
     """
-    shape = (len(IOU_THRESHOLDS), len(RECALL_POINTS), num_cells, len(MAX_PREDICTIONS))
+    shape = (len(IOU_THRESHOLDS), len(RECALL_POINTS), len(num_truth), len(MAX_PREDICTIONS))
     precision, recall = np.full(shape, -1.0), np.full((shape[0], *shape[2:]), -1.0)
-    num_truth = sum(
-        (np.count_nonzero(~group.truth_ignored, axis=1) for group in groups), np.zeros(num_cells, int)
-    )
-    filled = np.flatnonzero(num_truth)
-    matches = [_match(group) for group in groups]
-    for m, limit in enumerate(MAX_PREDICTIONS):
-        scores = np.concatenate([np.zeros(0), *(group.scores[:limit] for group in groups)])
-        order = np.argsort(-scores, kind="stable")
-        nothing = np.zeros((num_cells, shape[0], 0), bool)
-        right = np.concatenate([nothing, *(right[..., :limit] for right, _ in matches)], axis=2)[..., order]
-        wrong = np.concatenate([nothing, *(wrong[..., :limit] for _, wrong in matches)], axis=2)[..., order]
-        num_right, num_wrong = np.cumsum(right, axis=2), np.cumsum(wrong, axis=2)
-        for cell in filled:
-            for t in range(shape[0]):
-                curve = _curve(num_right[cell, t], num_wrong[cell, t], num_truth[cell])
-                precision[t, :, cell, m], recall[t, cell, m] = curve
+    order = np.argsort(-scores, kind="stable")
+    rank = rank[order]
+    for cell in np.flatnonzero(num_truth):
+        right_here, wrong_here = right[order, cell].T, wrong[order, cell].T
+        for m, limit in enumerate(MAX_PREDICTIONS):
+            within = rank < limit
+            num_right = np.cumsum(right_here[:, within], axis=1)
+            num_wrong = np.cumsum(wrong_here[:, within], axis=1)
+            precision[:, :, cell, m], recall[:, cell, m] = _curves(num_right, num_wrong, num_truth[cell])
     return precision, recall
 
 
@@ -80,43 +138,27 @@ def mean(values: np.ndarray) -> float:
     return float(there.mean()) if there.size else -1.0
 
 
-def _match(group: Group) -> tuple[np.ndarray, np.ndarray]:
-    """Greedy matching, best score first: bool (C, 10, D) right and wrong predictions; neither = ignored."""
-    num_cells, num_truth = group.truth_ignored.shape
-    num_predictions, num_thresholds = len(group.scores), len(IOU_THRESHOLDS)
-    right = np.zeros((num_cells, num_thresholds, num_predictions), bool)
-    if num_truth == 0:
-        wrong = np.broadcast_to(~group.outside[:, None], right.shape)
-        return right, wrong
-    ignored = np.zeros_like(right)
-    taken = np.zeros((num_cells, num_thresholds, num_truth), bool)
-    # Among the truth that is left, one that counts beats one that is ignored, then the higher IoU, then the
-    # later.
-    rank = np.argsort(np.argsort(group.iou, axis=1, kind="stable"), axis=1, kind="stable")
-    bonus = np.where(group.truth_ignored, 0, num_truth)[:, None]
-    enough = group.iou[:, None] >= np.minimum(IOU_THRESHOLDS, 1 - 1e-10)[:, None]  # (D, 10, G)
-    cells, thresholds = np.indices((num_cells, num_thresholds), sparse=True)
-    for d in range(min(num_predictions, max(MAX_PREDICTIONS))):
-        if not enough[d, 0].any():
-            continue
-        key = np.where(enough[d] & ~taken, rank[d] + bonus, -1)
-        best = key.argmax(axis=2)
-        found = key[cells, thresholds, best] >= 0
-        ignored[:, :, d] = found & group.truth_ignored[cells, best]
-        right[:, :, d] = found & ~group.forgotten_truth[best]
-        if not group.forgotten_predictions[d]:
-            taken[cells, thresholds, best] |= found & ~group.crowd[best]
-    ignored |= ~right & group.outside[:, None]
-    return right & ~ignored, ~right & ~ignored
+def _candidates(pairs: Pairs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The B predictions that have any, their truths (B, K), the best first, and the IoUs (B, K), 0 where there are
+    fewer than K."""
+    order = np.lexsort((-pairs.truth, -pairs.iou, pairs.prediction))
+    busy, first, count = np.unique(pairs.prediction[order], return_index=True, return_counts=True)
+    row = np.repeat(np.arange(len(busy)), count)
+    place = np.arange(len(order)) - first[row]
+    shape = (len(busy), count.max(initial=0))
+    candidates, ious = np.zeros(shape, int), np.zeros(shape)
+    candidates[row, place], ious[row, place] = pairs.truth[order], pairs.iou[order]
+    return busy, candidates, ious
 
 
-def _curve(num_right: np.ndarray, num_wrong: np.ndarray, num_truth: int) -> tuple[np.ndarray, float]:
-    """Precision at the 101 recall points (made monotone, 0 where recall is not reached) and the last
-    recall."""
+def _curves(num_right: np.ndarray, num_wrong: np.ndarray, num_truth: int) -> tuple[np.ndarray, np.ndarray]:
+    """Precision at the 101 recall points (made monotone, 0 where recall is not reached), (10, 101), and the last
+    recall, (10,), from running counts (10, N)."""
     if num_right.size == 0:
-        return np.zeros(len(RECALL_POINTS)), 0.0
+        return np.zeros((len(num_right), len(RECALL_POINTS))), np.zeros(len(num_right))
     recall = num_right / num_truth
     precision = num_right / (num_right + num_wrong + np.spacing(1))
-    precision = np.maximum.accumulate(precision[::-1])[::-1]
-    where = np.searchsorted(recall, RECALL_POINTS, side="left")
-    return np.append(precision, 0.0)[where], float(recall[-1])
+    precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    precision = np.pad(precision, ((0, 0), (0, 1)))
+    where = [np.searchsorted(row, RECALL_POINTS, side="left") for row in recall]
+    return np.take_along_axis(precision, np.array(where), axis=1), recall[:, -1]

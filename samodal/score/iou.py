@@ -46,6 +46,63 @@ def mask_iou(pred: Mask, truth: Mask, visible: Mask) -> tuple[float, float | Non
     return full, hidden_both / (hidden_truth + hidden_pred - hidden_both)
 
 
+def mean_iou(
+    pred: Sequence[Mask], truth: Sequence[Mask], visible: Sequence[Mask]
+) -> tuple[float | None, float | None]:
+    """Mean over instances of the two IoUs of `mask_iou`, so that small instances count as much as large ones.
+
+    Args:
+        pred: the predicted amodal mask of every instance.
+        truth: the true amodal masks.
+        visible: the true visible masks.
+
+    Returns:
+        full: over all instances; None when there is none.
+        hidden: over the instances with a hidden part; None when there is none.
+
+    Raises:
+        InputError: lists of different lengths, or masks of different sizes.
+    """
+    _check_lengths(pred, truth, visible)
+    scores = [mask_iou(*masks) for masks in zip(pred, truth, visible, strict=True)]
+    full, hidden = [full for full, _ in scores], [hidden for _, hidden in scores if hidden is not None]
+    return (
+        sum(full) / len(full) if full else None,
+        sum(hidden) / len(hidden) if hidden else None,
+    )
+
+
+def pooled_iou(
+    pred: Sequence[Mask], truth: Sequence[Mask], visible: Sequence[Mask] | None = None
+) -> float | None:
+    """IoU of all instances' pixels together, so that large instances dominate: the original's "mean IoU".
+
+    Args:
+        pred: the predicted amodal mask of every instance.
+        truth: the true amodal masks.
+        visible: if given, they are joined to the predictions first, as the original does.
+
+    Returns:
+        Sum of intersections / sum of unions; None when no mask has a pixel.
+
+    Raises:
+        InputError: lists of different lengths, or masks of different sizes in one instance.
+
+    Source: S-AModal, sam_inference.py; golden/07_image_eval/mean_iou.
+    """
+    _check_lengths(pred, truth, *([] if visible is None else [visible]))
+    shared = union = 0
+    for n, (guess, real) in enumerate(zip(map(_as_rle, pred), map(_as_rle, truth), strict=True)):
+        seen = _as_rle(visible[n]) if visible is not None else None
+        _check_sizes(guess, real, seen)
+        parts = [rle for rle in (guess, seen) if rle is not None]
+        joined = masks.union(parts) if parts else None
+        both = _shared(joined, real)
+        shared += both
+        union += masks.area(joined) + masks.area(real) - both
+    return shared / union if union else None
+
+
 def track_areas(tracks: Sequence[MaskTrack], num_frames: int) -> np.ndarray:
     """Areas in pixels, int64 (N, num_frames); 0 where there is no mask."""
     areas = np.zeros((len(tracks), num_frames), np.int64)
@@ -77,6 +134,34 @@ def track_intersections(first: Sequence[MaskTrack], second: Sequence[MaskTrack])
     return shared
 
 
+def shared_pixels(
+    first: Sequence[Rle | None], second: Sequence[Rle | None], wanted: np.ndarray
+) -> np.ndarray:
+    """Shared pixels of the pairs that are wanted.
+
+    Args:
+        first: N masks.
+        second: M masks, all of the same size as the first.
+        wanted: bool (N, M); False where one of the two is None.
+
+    Returns:
+        int64 (N, M); 0 where not wanted.
+    """
+    shared = np.zeros(wanted.shape, np.int64)
+    if not wanted.any():
+        return shared
+    rows, columns = (np.flatnonzero(wanted.any(axis=axis)).tolist() for axis in (1, 0))
+    # A whole matrix costs about as much as a merge for every mask in it.
+    if np.count_nonzero(wanted) < len(rows) + len(columns):
+        pairs = np.nonzero(wanted)
+        both = [coco.merge([first[n], second[m]], True) for n, m in zip(*pairs, strict=True)]
+        shared[pairs] = _areas(both)
+    else:
+        pixels = _pairwise_shared([first[n] for n in rows], [second[m] for m in columns])
+        shared[np.ix_(rows, columns)] = pixels
+    return shared * wanted
+
+
 def _pairwise_shared(first: list, second: list) -> np.ndarray:
     """Shared pixels of every pair of masks, int64 (N, M).
 
@@ -102,6 +187,13 @@ def _shared(*rles: Rle | None) -> int:
 
 def _as_rle(mask: Mask) -> Rle | None:
     return masks.encode(mask != 0) if isinstance(mask, np.ndarray) else mask
+
+
+def _check_lengths(*lists: Sequence[Mask]) -> None:
+    if len({len(masks) for masks in lists}) > 1:
+        raise InputError(
+            f"lists of {', '.join(str(len(masks)) for masks in lists)} masks; one of each is expected"
+        )
 
 
 def _check_sizes(*rles: Rle | None) -> None:
