@@ -216,9 +216,7 @@ def _raw_track(entry: dict[str, Any], place: int, where: str, length: int | None
 
 
 def _check_length(track: _RawTrack, length: int | None) -> None:
-    for found in (track.visible, track.amodal):
-        if found is None:
-            continue
+    for found in (track.visible, *([] if track.amodal is None else [track.amodal])):
         if not isinstance(found, list) or not found:
             raise InputError(
                 f"{track.where}: 'segmentations' must be a list with a mask (or null) for every frame"

@@ -11,7 +11,7 @@ from PIL import Image
 
 from samodal import masks
 from samodal.data import Instance, open_dataset
-from samodal.data.asd import AsdDataset, sequence_folder, write_sequence
+from samodal.data.asd import AsdDataset, official_split, sequence_folder, write_sequence
 from samodal.errors import InputError
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden" / "10_datasets"
@@ -110,6 +110,38 @@ def test_sequences_can_be_chosen():
         open_dataset("asd", GOLDEN / "asd_sample", "val", sequences=["missing"])
 
 
+def test_the_official_split_and_a_list_of_ones_own(tmp_path):
+    counts = {split: len(official_split(split)) for split in ("train", "val", "test")}
+    assert counts == {"train": 105, "val": 15, "test": 30}
+    assert not set(official_split("train")) & set(official_split("val") + official_split("test"))
+    with pytest.raises(InputError, match="split 'minival'"):
+        official_split("minival")
+    names = [*official_split("train")[:2], official_split("val")[0]]
+    for name in names:
+        write_scene(tmp_path, name)
+    (tmp_path / "val").rename(tmp_path / "full")
+    assert open_dataset("asd", tmp_path, "train").names == sorted(names[:2])
+    assert open_dataset("asd", tmp_path, "val").names == names[2:]
+    own = tmp_path / "own.json"
+    own.write_text(json.dumps({"val": names[:1], "train": names[1:]}))
+    assert open_dataset("asd", tmp_path, "val", sequences=own).names == names[:1]
+    own.write_text("{}")
+    with pytest.raises(InputError, match=r"own\.json: a list of names, or {'val': \[names\]}"):
+        open_dataset("asd", tmp_path, "val", sequences=own)
+    own.with_suffix(".txt").write_text("\n".join(names))
+    clips = open_dataset("asd", tmp_path, "val", sequences=own.with_suffix(".txt"))
+    assert [clip.video_id for clip in clips] == [1, 2, 3]
+
+
+def test_a_camera_without_masks_is_named(tmp_path):
+    write_scene(tmp_path)
+    shutil.rmtree(tmp_path / "val" / "amodal_instance_seg")
+    with pytest.raises(
+        InputError, match=r"amodal_instance_seg/front: no such folder; the masks of camera 'front'"
+    ):
+        open_dataset("asd", tmp_path)
+
+
 def test_wrong_folder_names_what_was_tried(tmp_path):
     with pytest.raises(InputError, match=r"no sequences of camera 'left'.*tried .*images/left"):
         open_dataset("asd", GOLDEN / "asd_sample", "val", camera="left")
@@ -163,6 +195,8 @@ def test_every_spelling_of_no_mask_means_not_occluded(frame, nothing):
         ({"amodal_mask": {"size": list(SIZE), "counts": "12"}}, "broken RLE"),
         ({"category_id": "car"}, "no whole number"),
         ({"track_id": 4}, "track id 4 occurs twice"),
+        ({"track_id": -9}, "ids are not negative"),
+        ({"amodal_mask": {"size": list(SIZE), "counts": [10**30]}}, "broken RLE"),
     ],
 )
 def test_broken_entries_name_file_and_instance(frame, values, message):
@@ -273,6 +307,11 @@ def test_a_killed_run_is_cleared_away(tmp_path):
     write_scene(tmp_path)
     assert not list(tmp_path.rglob("*0077*"))
     assert len(AsdDataset(tmp_path)[0]) == 3
+
+
+def test_unknown_full_masks_are_refused(tmp_path):
+    with pytest.raises(InputError, match="track 1: its full mask is not known"):
+        write_scene(tmp_path, frames=[[Instance(1, 26, None, box(0))]])
 
 
 def test_overlapping_visible_masks_are_refused(tmp_path):
