@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from samodal import score
+from samodal.data import coco
+from samodal.data.labelled import LabelledSet
 from samodal.data.youtube_vis_sets import read_file
 from samodal.errors import InputError
 from samodal.files import read_json
@@ -61,10 +63,41 @@ def by_repeat(paths: Sequence[Path], key: str) -> list[list[Path]]:
 
 
 def image_rows(command: "Score", paths: list[Path]) -> list[Row]:
-    """The row of one repeat: masks in single images (COCO)."""
+    """The rows of one repeat: masks in single images (COCO).
+
+    Where the truth says what is visible, and the predictions of which instance each mask is (`track_id`, as
+    `samodal convert` writes it), the IoUs of the full masks and of their hidden parts come with the average precision.
+    """
     predictions = [entry for path in paths for entry in read_json(path)]
     found = score.image_ap(read_json(command.truth), predictions, command.protocol, not command.by_class)
-    return [{"method": "samodal", "subset": "all", **_numbers(found, "image_")}]
+    row = {"method": "samodal", "subset": "all", **_numbers(found, "image_")}
+    if not all("track_id" in entry for entry in predictions):
+        return [row]
+    true = _videos(coco.read_file(command.truth, lambda name: None))
+    guessed: dict[int, VideoTracks] = {}
+    for path in paths:
+        for number, tracks in _videos(coco.read_file(path, lambda name: None, command.truth)).items():
+            guessed.setdefault(number, _nothing(tracks)).tracks.extend(tracks)
+    if not _full(true):
+        return [row]
+    pairs = [(tracks, guessed.get(number) or _nothing(tracks)) for number, tracks in true.items()]
+    rows = [
+        {name: value for name, value in found.items() if not name.startswith("video_")}
+        for found in score.score_videos(pairs, "samodal", "id")
+    ]
+    row["pooled_iou"] = _pooled(pairs)
+    return _merged(rows, row)
+
+
+def _pooled(pairs: list[tuple[VideoTracks, VideoTracks]]) -> float | None:
+    """The original's "mean IoU", over all masks of the truth."""
+    masks = []
+    for truth, predicted in pairs:
+        by_id = {track.track_id: track.amodal for track in predicted}
+        for track in truth:
+            answers = by_id.get(track.track_id, [None] * len(track))
+            masks += [(guess, real) for guess, real in zip(answers, track.amodal, strict=True) if real]
+    return score.pooled_iou([guess for guess, _ in masks], [real for _, real in masks])
 
 
 def video_rows(command: "Score", paths: list[Path]) -> list[Row]:
@@ -73,13 +106,17 @@ def video_rows(command: "Score", paths: list[Path]) -> list[Row]:
     Where truth and predictions say what is visible: all scores, beside those of the trivial answers. Else average
     precision only. By protocol `reference` it is computed from the files as they are, as the original does.
     """
-    true = _videos(command.truth)
-    guessed = {name: tracks for path in paths for name, tracks in _videos(path).items()}
+    true = _videos(read_file(command.truth, lambda name: None))
+    guessed = {
+        number: tracks
+        for path in paths
+        for number, tracks in _videos(read_file(path, lambda name: None)).items()
+    }
     if strangers := sorted(set(guessed) - set(true), key=str):
         raise InputError(
             f"{command.truth}: has no video {strangers[0]}, but the predictions do; ids must agree"
         )
-    full = all(any(any(track.visible) for track in t) for t in (*true.values(), *guessed.values()) if len(t))
+    full = _full(true) and _full(guessed)
     rows: list[Row] = []
     if full:
         rows = score.compare(
@@ -111,16 +148,21 @@ def _numbers(found: dict[str, Any], prefix: str) -> Row:
     }
 
 
-def _videos(path: Path) -> dict[int, VideoTracks]:
-    """The tracks of all videos of a file, by video id; a mask that is alone in its frame is the amodal one."""
-    result = {}
-    for video in read_file(path, lambda name: None).videos:
+def _videos(labelled: LabelledSet) -> dict[int, VideoTracks]:
+    """The tracks of all videos, by video id; a mask that is alone in its frame is the amodal one."""
+    result: dict[int, VideoTracks] = {}
+    for video in labelled.videos:
         tracks = video.tracks
         if not any(any(track.amodal) for track in tracks):
             for track in tracks:
                 track.amodal, track.visible = track.visible, track.amodal
         result[tracks.video_id] = tracks
     return result
+
+
+def _full(videos: dict[int, VideoTracks]) -> bool:
+    """Whether it is known what is visible."""
+    return all(any(any(track.visible) for track in tracks) for tracks in videos.values() if len(tracks))
 
 
 def _nothing(truth: VideoTracks) -> VideoTracks:

@@ -104,6 +104,21 @@ def test_masks_alone_give_average_precision_alone(tmp_path: Path, capsys: pytest
     assert list(rows(tmp_path / "scores.json")) == [("samodal", "all")]
 
 
+def test_masks_of_single_images(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    truth, part = truth_file(tmp_path), prediction_file(tmp_path, 1)
+    images, found, out = tmp_path / "images.json", tmp_path / "found.json", tmp_path / "scores.json"
+    assert run(["convert", str(truth), str(images), "--from", "youtube-vis", "--to", "coco"]) == 0
+    words = ["--from", "youtube-vis-results", "--to", "coco-results", "--like", str(images)]
+    assert run(["convert", str(part), str(found), *words]) == 0
+    assert run(["score", "images", str(images), str(found), "--out", str(out)]) == 0
+    row = rows(out)["samodal", "all"]
+    assert 0 < row["image_ap"] < 1
+    assert 0 < row["pooled_iou"] < 1, "one of two clips has predictions"
+    assert rows(out)["samodal", "hidden"]["n"] == 8
+    assert rows(out)["samodal", "unoccluded"]["iou_full"] == pytest.approx(0.5)
+    assert "AP50" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -118,6 +118,7 @@ def grids(rows: Sequence[Row], protocol: str) -> list[Grid]:
     }
     result = []
     for title, cells in (
+        (f"Image scores (protocol: {protocol})", IMAGES),
         (f"Video scores (protocol: {protocol}); AP before and after gaps are filled", OVERALL),
         ("IoU by occlusion: whole mask / hidden part", _by_occlusion(rows)),
         ("Gaps, by frames since the last sighting: IoU / centre error in sizes", _by_age(rows)),
@@ -151,6 +152,16 @@ OVERALL: Cells = {
     "AP\nafter": _number("all", "video_ap"),
     "AP50\nafter": _number("all", "video_ap50"),
     "\nghosts": _number("all", "ghosts"),
+}
+IMAGES: Cells = {
+    "AP": _number("all", "image_ap"),
+    "AP50": _number("all", "image_ap50"),
+    "AP75": _number("all", "image_ap75"),
+    "AP50\npartial": _number("all", "image_ap50_partial"),
+    "AP50\nmedium": _number("all", "image_ap50_medium"),
+    "AP50\nheavy": _number("all", "image_ap50_heavy"),
+    "AR": _number("all", "image_ar100"),
+    "pooled\nIoU": _number("all", "pooled_iou"),
 }
 IN_GAPS: Cells = {
     "found": _number("gaps", "found"),
