@@ -211,6 +211,10 @@ def _ids_like(path: Path) -> Callable[[LabelledVideo], None]:
         ids = youtube_vis_sets.video_ids(content, path)
 
     def renumber(video: LabelledVideo) -> None:
+        named = {number: name for name, number in ids.items()}
+        if video.name not in ids and video.name == f"video_{video.tracks.video_id}":
+            # Results have no names, only ids, and these are then those of the truth.
+            video.name = named.get(video.tracks.video_id, video.name)
         if video.name not in ids:
             known = ", ".join(list(ids)[:5]) + (", ..." if len(ids) > 5 else "")
             raise InputError(f"{path}: has no video {video.name!r}; it has {known}")
