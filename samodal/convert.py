@@ -21,6 +21,7 @@ Masks = Literal["visible", "amodal"]
 TARGETS = (
     "youtube-vis", "youtube-vis-results", "genvis", "mots", "motschallenge", "davis", "coco", "coco-results", "asd",
 )  # fmt: skip
+OF_IMAGES = {"image_id", "image_ids", "file_name"}  # what COCO files hold, in `extra`
 ONE_MASK = ("mots", "motschallenge", "davis")  # formats with one mask an instance and frame
 
 
@@ -143,8 +144,8 @@ def _prepare(
         done.left_out["frames without amodal truth, written like those without instances"] += (
             video.unannotated
         )
-        done.left_out["videos' other truth (camera motion, depth order, ...)"] += (
-            bool(video.extra) and form != "asd"
+        done.left_out["videos' other truth (camera motion, depth order, ...)"] += form != "asd" and bool(
+            video.extra.keys() - OF_IMAGES
         )
         done.tracks += len(video.tracks)
         done.visible += sum(rle is not None for track in video.tracks for rle in track.visible)

@@ -20,6 +20,9 @@ def check_match(truth: dict[str, Any], results: Sequence[Any]) -> list[Finding]:
     )
     listed = {entry["id"]: entry for entry in _objects(truth.get(f"{what}s")) if _is_id(entry.get("id"))}
     entries = _objects(results)
+    if entries and not any(kind in entry for entry in entries):
+        findings.error(f"the truth is of {what}s, but no result has {kind!r}: results of another kind")
+        return list(findings)
     ids = [entry.get(kind) for entry in entries]
     known = [number for number in ids if isinstance(number, int)]
     strangers = [number for number in known if number not in listed]

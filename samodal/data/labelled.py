@@ -89,11 +89,13 @@ class LabelledClips(Sequence[LabelledVideo]):
         clip = self.clips[index]
         number = getattr(clip, "video_id", index + 1)
         annotated = getattr(clip, "annotated", None)
+        image_ids = clip.extra.get("image_ids") or [clip.extra.get("image_id")]
         return LabelledVideo(
             clip.name,
             clip.video,
             VideoTracks(clip.video.size, len(clip), clip.truth.tracks, number),
             frame_files(clip.name, clip.video),
+            image_ids=None if None in image_ids else list(image_ids),
             unannotated=len(clip) - len(annotated) if annotated else 0,
             extra=clip.extra,
         )

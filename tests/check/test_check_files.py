@@ -214,6 +214,8 @@ def test_results_that_do_not_fit_their_truth() -> None:
     assert "another length than the video (3 times): entry 1 (2, not 3)" in str(
         only(check_match(truth(), short))
     )
+    assert "results of another kind" in str(only(check_match(truth(), image_results())))
+    assert "results of another kind" in str(only(check_match(images(), results())))
     small = [{**entry, "segmentation": rle(0, (9, 16))} for entry in image_results()]
     assert "9 x 16, not 12 x 16" in str(only(check_match(images(), small)))
 
