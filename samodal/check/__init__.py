@@ -109,6 +109,8 @@ def _check_dataset(path: Path, form: str) -> list[Finding]:
                 sets[split] = read_labelled(path, form, split)
             except InputError as error:
                 reason = error
+            if sets and path.is_file():  # it is taken whole, whatever the split
+                break
         if not sets:
             raise reason
     found: list[Finding] = []
@@ -117,4 +119,6 @@ def _check_dataset(path: Path, form: str) -> list[Finding]:
         for split, labelled in sets.items():
             findings, names[split] = check_videos(labelled.videos, set(labelled.categories), advance)
             found += findings
+    if len(set(map(tuple, names.values()))) < len(names):  # a folder that is taken whole, whatever the split
+        return list(dict.fromkeys(found))
     return found + check_leakage(names)
