@@ -77,7 +77,7 @@ class _Unseen(Sequence[np.ndarray]):
 
 
 class LabelledClips(Sequence[LabelledVideo]):
-    """The clips of a data set (`samodal.data.open_dataset`), numbered from 1 where it has no ids of its own."""
+    """The clips of a data set (`samodal.data.open_dataset`)."""
 
     def __init__(self, clips: Sequence[Clip]) -> None:
         self.clips = clips
@@ -87,16 +87,14 @@ class LabelledClips(Sequence[LabelledVideo]):
 
     def __getitem__(self, index: int) -> LabelledVideo:  # type: ignore[override]
         clip = self.clips[index]
-        number = getattr(clip, "video_id", index + 1)
-        annotated = getattr(clip, "annotated", None)
         image_ids = clip.extra.get("image_ids") or [clip.extra.get("image_id")]
         return LabelledVideo(
             clip.name,
             clip.video,
-            VideoTracks(clip.video.size, len(clip), clip.truth.tracks, number),
+            VideoTracks(clip.video.size, len(clip), clip.truth.tracks, clip.video_id),
             frame_files(clip.name, clip.video),
             image_ids=None if None in image_ids else list(image_ids),
-            unannotated=len(clip) - len(annotated) if annotated else 0,
+            unannotated=len(clip) - len(clip.annotated) if clip.annotated else 0,
             extra=clip.extra,
         )
 
