@@ -15,6 +15,7 @@ from samodal.motion.observation import Observation, trust
 from samodal.motion.shape import Patch, blend, carry
 
 LEAST_TRUST = 0.3  # of a mask that may complete another one
+WHOLE = 0.95  # trust in a mask that lacks nothing, unless something stands beside it
 NEARBY = 10  # frames: nearer ones count hardly more
 ZOOMS = (0.95, 1.0, 1.05)  # sizes that are tried
 COARSE = 32  # a mask is first shifted on a grid on which its size is so many pixels
@@ -46,10 +47,13 @@ def refine(
         others: bool (H, W), what other instances show of themselves.
 
     Returns:
-        bool (H, W), or None where no other frame shows the instance better.
+        bool (H, W), or None where nothing seems to hide it, or no other frame shows the instance better.
     """
     sources = [*before, *after]
     trusted = trust([*sources, own])
+    rim = masks.around(visible, max(3.0, RIM * own.scale))
+    if trusted[-1] > WHOLE and not (rim & others).any():
+        return None
     usable = (trusted[:-1] >= max(LEAST_TRUST, trusted[-1])) & ~np.array([o.is_cut for o in sources], bool)
     if not usable.any():
         return None
@@ -57,7 +61,7 @@ def refine(
     target = motion.predict([*before, own], own.frame, ego, after)
     room = _room(target)
     shape = fit(blend(sources, weights, target, room), visible, others, target.scale, room)
-    bare = masks.around(visible, max(3.0, RIM * target.scale)) & ~others
+    bare = rim & ~others
     return visible | (shape.mask(visible.shape) & ~bare)
 
 
