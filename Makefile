@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow lint nano clean
+.PHONY: demo test test-slow bench lint nano clean
 
 demo: .venv/installed
 	$(BIN)/samodal demo
@@ -15,6 +15,10 @@ test: .venv/installed-test
 
 test-slow: .venv/installed-test
 	$(BIN)/pytest -m slow
+
+# Scores against the plain way, minutes
+bench: .venv/installed
+	$(BIN)/python benchmarks/bench_scores.py
 
 lint: .venv/installed-test
 	$(BIN)/ruff check --fix .

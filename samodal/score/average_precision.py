@@ -85,12 +85,16 @@ def match(pairs: Pairs, predictions: Predictions, truth: Truth) -> tuple[np.ndar
     turn = np.arange(len(busy)) - np.searchsorted(groups, groups)
     for this_turn in range(turn.max(initial=-1) + 1):
         rows = np.flatnonzero(turn == this_turn)
-        which = candidates[rows]  # (B, K)
-        free = (ious[rows][:, :, None, None] >= enough_at) & ~taken[which]  # (B, K, C, 10)
-        counts = free & ~truth.ignored[which][..., None]
-        found, regular = free.any(axis=1), counts.any(axis=1)
-        place = np.where(regular, counts.argmax(axis=1), free.argmax(axis=1))
-        best = which[np.arange(len(rows))[:, None, None], place]  # (B, C, 10)
+        shape = (len(rows), *taken.shape[1:])
+        best, found, regular = np.zeros(shape, int), np.zeros(shape, bool), np.zeros(shape, bool)
+        for which, iou in zip(
+            candidates[rows].T[::-1], ious[rows].T[::-1], strict=True
+        ):  # the best comes last
+            free = (iou[:, None, None] >= enough_at) & ~taken[which]
+            counts = free & ~truth.ignored[which, :, None]
+            np.copyto(best, which[:, None, None], where=counts | (free & ~regular))
+            found |= free
+            regular |= counts
         right[busy[rows]] = found & ~truth.forgotten[best]
         ignored[busy[rows]] = found & ~regular
         uses_up = found & ~truth.crowd[best] & ~predictions.forgotten[busy[rows], None, None]
@@ -125,10 +129,11 @@ def precision_recall(
     for cell in np.flatnonzero(num_truth):
         right_here, wrong_here = right[order, cell].T, wrong[order, cell].T
         for m, limit in enumerate(MAX_PREDICTIONS):
-            within = rank < limit
-            num_right = np.cumsum(right_here[:, within], axis=1)
-            num_wrong = np.cumsum(wrong_here[:, within], axis=1)
-            precision[:, :, cell, m], recall[:, cell, m] = _curves(num_right, num_wrong, num_truth[cell])
+            within = np.flatnonzero(rank < limit)
+            for t, (hits, misses) in enumerate(
+                zip(right_here[:, within], wrong_here[:, within], strict=True)
+            ):
+                precision[t, :, cell, m], recall[t, cell, m] = _curve(hits, misses, num_truth[cell])
     return precision, recall
 
 
@@ -151,14 +156,15 @@ def _candidates(pairs: Pairs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return busy, candidates, ious
 
 
-def _curves(num_right: np.ndarray, num_wrong: np.ndarray, num_truth: int) -> tuple[np.ndarray, np.ndarray]:
-    """Precision at the 101 recall points (made monotone, 0 where recall is not reached), (10, 101), and the last
-    recall, (10,), from running counts (10, N)."""
-    if num_right.size == 0:
-        return np.zeros((len(num_right), len(RECALL_POINTS))), np.zeros(len(num_right))
-    recall = num_right / num_truth
+def _curve(right: np.ndarray, wrong: np.ndarray, num_truth: int) -> tuple[np.ndarray, float]:
+    """Precision at the 101 recall points (made monotone, 0 where recall is not reached) and the last recall.
+
+    Recall grows, and precision has its peaks, where a prediction is right: the places between do not matter.
+    """
+    hits = np.flatnonzero(right)
+    num_right = np.arange(1, len(hits) + 1)
+    num_wrong = np.cumsum(wrong)[hits]
     precision = num_right / (num_right + num_wrong + np.spacing(1))
-    precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    precision = np.pad(precision, ((0, 0), (0, 1)))
-    where = [np.searchsorted(row, RECALL_POINTS, side="left") for row in recall]
-    return np.take_along_axis(precision, np.array(where), axis=1), recall[:, -1]
+    precision = np.maximum.accumulate(precision[::-1])[::-1]
+    where = np.searchsorted(num_right / num_truth, RECALL_POINTS, side="left")
+    return np.append(precision, 0.0)[where], len(hits) / num_truth

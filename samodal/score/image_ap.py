@@ -50,7 +50,7 @@ def image_ap(
     Source: S-AModal, its COCOeval variant; golden/07_image_eval.
     """
     rules = protocol if isinstance(protocol, Protocol) else get_protocol(protocol)
-    rules = replace(rules, crowd_by_union=False)  # a quirk of the original's video scores alone
+    rules = replace(rules, crowd_by_union=False, stops_at_shorter=False)  # quirks of its video scores alone
     images = Entries(part(truth, "images"), "image")
     annotations, results = (
         Entries(part(truth, "annotations"), "truth annotation"),
@@ -80,7 +80,7 @@ def _read_truth(annotations: Entries, sizes: dict[int, Size], rules: Protocol) -
         category=annotations.whole_numbers("category_id"),
         masks=masks,
         size=np.where(np.isnan(area), masks.area[:-1], area),
-        occlusion=np.minimum(annotations.numbers("occlude_rate", default=UNKNOWN_OCCLUSION), 1.0),
+        occlusion=np.minimum(annotations.numbers("occlude_rate", default=UNKNOWN_OCCLUSION, lowest=0), 1.0),
         crowd=annotations.flags("iscrowd"),
         ignore=annotations.flags("ignore"),
     )

@@ -4,7 +4,7 @@ import numpy as np
 
 from samodal.score import average_precision as ap
 from samodal.score.entries import MaskTable
-from samodal.score.instances import Grouped, PredictedInstances, TrueInstances
+from samodal.score.instances import Grouped, PredictedInstances, TrueInstances, common_groups
 from samodal.score.iou import shared_pixels
 from samodal.score.protocols import Protocol
 
@@ -18,8 +18,7 @@ def overlapping_pairs(
 ) -> ap.Pairs:
     """All pairs of one group that could match; their numbers count along `grouped` and `grouped_truth`."""
     found = [np.zeros((3, 0))]
-    for group in np.intersect1d(grouped.group, grouped_truth.group):
-        here, there = grouped.part(group), grouped_truth.part(group)
+    for here, there in common_groups(grouped, grouped_truth):
         p, g = grouped.rows[here], grouped_truth.rows[there]
         iou = overlap(predictions.masks, p, truth.masks, g, truth.crowd[g], rules)
         rows, columns = np.nonzero(iou >= ap.LOWEST_IOU)
@@ -60,8 +59,8 @@ def overlap(
     shared = np.zeros(total.shape, np.int64)
     if possible.any():
         for frame in range(num_frames):
-            first = [masks.rles[n] for n in frames[:, frame]]
-            second = [truth_masks.rles[n] for n in truth_frames[:, frame]]
+            first = [masks.rles[n] for n in frames[:, frame].tolist()]
+            second = [truth_masks.rles[n] for n in truth_frames[:, frame].tolist()]
             shared += shared_pixels(first, second, possible & near[frame])
     union = np.where(own_area_counts, own, total - shared)
     return np.divide(shared, union, out=np.zeros(shared.shape), where=union > 0)

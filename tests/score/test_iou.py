@@ -9,8 +9,8 @@ from hypothesis.extra.numpy import arrays
 
 from samodal import masks
 from samodal.errors import InputError
-from samodal.score import mask_iou
-from samodal.score.iou import track_areas, track_intersections
+from samodal.score import mask_iou, mean_iou, pooled_iou
+from samodal.score.iou import shared_pixels, track_areas, track_intersections
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden" / "07_image_eval" / "mean_iou"
 mask_arrays = arrays(bool, (5, 6))
@@ -88,3 +88,59 @@ def test_single_samples_of_the_original():
         i = sample["i"]
         full, _ = mask_iou(arrays[f"binary_{i}"], arrays[f"gt_{i}"], arrays[f"visible_{i}"])
         assert full == pytest.approx(sample["iou_without_union"], abs=1e-9)
+
+
+def original_samples():
+    arrays, expected = np.load(GOLDEN / "masks.npz"), json.loads((GOLDEN / "expected.json").read_text())
+    names = ("binary", "gt", "visible")
+    return [[arrays[f"{name}_{s['i']}"] for s in expected["samples"]] for name in names], expected
+
+
+def test_pooled_iou_of_the_original():
+    (pred, truth, visible), expected = original_samples()
+    assert pooled_iou(pred, truth, visible) == pytest.approx(expected["final_iou"], abs=1e-9)
+    for n, sample in enumerate(expected["samples"], 1):
+        pixels = sample["cum_tp"] + sample["cum_fp"] + sample["cum_fn"]
+        assert pooled_iou(pred[:n], truth[:n], visible[:n]) == pytest.approx(
+            sample["cum_tp"] / pixels, abs=1e-9
+        )
+
+
+def test_mean_iou_is_the_original_one_but_for_empty_against_empty():
+    (pred, truth, visible), expected = original_samples()
+    full, _ = mean_iou(pred[:4], truth[:4], visible[:4])
+    assert full == pytest.approx(expected["mean_of_per_sample_iou"] * 5 / 4, abs=1e-9)
+    assert mean_iou(pred[4:], truth[4:], visible[4:])[0] == 1  # 0 in the original
+
+
+@given(st.lists(st.tuples(mask_arrays, mask_arrays, mask_arrays), min_size=1, max_size=4))
+def test_pooled_and_mean_are_the_same_as_counting_pixels(samples):
+    pred, truth, visible = zip(*samples, strict=True)
+    shared = sum(int((p & t).sum()) for p, t in zip(pred, truth, strict=True))
+    union = sum(int((p | t).sum()) for p, t in zip(pred, truth, strict=True))
+    assert pooled_iou(pred, truth) == (shared / union if union else None)
+    joined = [p | v for p, v in zip(pred, visible, strict=True)]
+    assert pooled_iou(pred, truth, visible) == pooled_iou(joined, truth)
+    scores = [mask_iou(*sample) for sample in samples]
+    full, hidden = mean_iou(pred, truth, visible)
+    assert full == pytest.approx(np.mean([score for score, _ in scores]))
+    known = [score for _, score in scores if score is not None]
+    assert hidden == (pytest.approx(np.mean(known)) if known else None)
+
+
+def test_nothing_to_average():
+    assert mean_iou([], [], []) == (None, None)
+    assert pooled_iou([], []) is None
+    with pytest.raises(InputError, match="lists of 1, 2 masks"):
+        pooled_iou([None], [None, None])
+
+
+@given(st.lists(mask_arrays, min_size=2, max_size=7), st.integers(1, 6), st.randoms(use_true_random=False))
+def test_shared_pixels_of_the_pairs_that_are_wanted(drawn, split, random):
+    first, second = drawn[:split], drawn[split:]
+    wanted = np.array([[random.random() < 0.4 for _ in second] for _ in first], bool).reshape(
+        len(first), len(second)
+    )
+    expected = np.array([[(a & b).sum() for b in second] for a in first], int).reshape(wanted.shape) * wanted
+    encoded = [[masks.encode(mask) for mask in part] for part in (first, second)]
+    assert np.array_equal(shared_pixels(*encoded, wanted), expected)
