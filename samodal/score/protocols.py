@@ -27,8 +27,8 @@ class Protocol:
         areas: class -> range of the mask area in pixels (videos: mean over the frames with a mask; images: as the
             truth file says).
         occlusions: class -> range of the occlusion rate in [0, 1].
-        zero_id_is_no_match: a match of the first prediction (which the original numbers 0 in videos, 1 in images) is not remembered,
-            so that another one may match the same truth; a match with truth of id 0 counts as no match.
+        zero_id_is_no_match: a match of the first prediction (which the original numbers 0 in videos, 1 in images) is
+            not remembered, so that another one may match the same truth; a match with truth of id 0 counts as no match.
         stops_at_shorter: (videos only) frames beyond the shorter of two tracks do not count in their IoU.
         listed_categories_only: what is of a category that the truth file does not list is left out in
             silence.
