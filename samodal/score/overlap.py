@@ -38,7 +38,7 @@ def overlap(
     """Sum of intersections / sum of unions over all frames, (len(p), len(g)); 0 where it is below `LOWEST_IOU`.
 
     Which pairs can reach that is known beforehand from what is cheap: two masks share at most the area of the smaller
-    one, and nothing where the stretches of pixels they lie in do not overlap.
+    one, and at most the stretch of pixels in which both lie.
     """
     num_frames = max(masks.lengths[p].max(), truth_masks.lengths[g].max())
     frames, truth_frames = masks.frames(p, num_frames), truth_masks.frames(g, num_frames)
@@ -48,12 +48,13 @@ def overlap(
 
     begin, end = masks.first[frames], masks.last[frames]
     truth_begin, truth_end = truth_masks.first[truth_frames], truth_masks.last[truth_frames]
-    near = (begin.T[:, :, None] < truth_end.T[:, None]) & (
-        truth_begin.T[:, None] < end.T[:, :, None]
-    )  # (T, D, G)
-    most = np.zeros(total.shape, np.int64)
+    most, near = np.zeros(total.shape, np.int64), np.zeros((num_frames, *total.shape), bool)
     for frame in range(num_frames):
-        most += near[frame] * np.minimum(area[:, frame, None], truth_area[:, frame])
+        stretch = np.minimum(end[:, frame, None], truth_end[:, frame])
+        stretch -= np.maximum(begin[:, frame, None], truth_begin[:, frame])
+        np.greater(stretch, 0, out=near[frame])
+        smaller = np.minimum(area[:, frame, None], truth_area[:, frame])
+        most += np.minimum(smaller, stretch) * near[frame]
     possible = (most > 0) & (most >= ap.LOWEST_IOU * np.where(own_area_counts, own, total - most))
 
     shared = np.zeros(total.shape, np.int64)

@@ -24,14 +24,15 @@ class Protocol:
 
     Attributes:
         name: as in the output.
-        areas: class -> range of the mask area in pixels (videos: mean over the frames with a mask).
+        areas: class -> range of the mask area in pixels (videos: mean over the frames with a mask; images: as the
+            truth file says).
         occlusions: class -> range of the occlusion rate in [0, 1].
-        zero_id_is_no_match: a match of the first prediction (which the original numbers 0) is not remembered,
-            so that another one may match the same truth; a match with truth of id 0 counts as no match.
-        stops_at_shorter: frames beyond the shorter of two tracks do not count in their IoU.
+        zero_id_is_no_match: a match of the first prediction (which the original numbers 0 in videos, 1 in images) is
+            not remembered, so that another one may match the same truth; a match with truth of id 0 counts as no match.
+        stops_at_shorter: (videos only) frames beyond the shorter of two tracks do not count in their IoU.
         listed_categories_only: what is of a category that the truth file does not list is left out in
             silence.
-        crowd_by_union: the IoU with a crowd region is over the union, not over the prediction's own area.
+        crowd_by_union: (videos only) the IoU with a crowd region is over the union, not over the prediction's own area.
         only_crowd_is_ignored: `ignore` of the truth file is overwritten by `iscrowd`.
         keeps_empty_truth: a truth track without a single mask counts (nothing can match it).
     """
