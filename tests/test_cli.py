@@ -234,7 +234,17 @@ def words(case: Path, out: Path, video: Path, visible: Path) -> list[str]:
 
 
 def test_help_and_version(capsys: pytest.CaptureFixture) -> None:
-    for command in ([], ["demo"], ["predict"], ["train"], ["synth"], ["score"], ["convert"], ["check"], ["show"]):
+    for command in (
+        [],
+        ["demo"],
+        ["predict"],
+        ["train"],
+        ["synth"],
+        ["score"],
+        ["convert"],
+        ["check"],
+        ["show"],
+    ):
         assert run([*command, "--help"]) == 0
     assert "--visible" in capsys.readouterr().out
     assert run(["--version"]) == 0

@@ -90,7 +90,7 @@ def patch(mask: np.ndarray) -> Patch:
 @given(
     st.integers(-5, 5),
     st.integers(-5, 5),
-    st.integers(70, 90),
+    st.integers(80, 100),
     st.sampled_from([(12, 8), (24, 14), (45, 30)]),
 )
 def test_a_shape_is_fitted_to_the_part_that_is_seen(dx, dy, wall, axes):
