@@ -38,7 +38,7 @@ def write_scores(
 
     Args:
         path: .json: the rows with the protocol, the exact command, the versions that made them, and `more`; .csv: one
-            line a row, a comment line with protocol and command before them; .tex: the tables of `print_table`.
+            line a row; .tex: the tables of `print_table`; both after a comment line with protocol, command and versions.
         rows: as `score_videos` and the others give them.
         protocol: its name.
         command: the command line.
@@ -53,9 +53,9 @@ def write_scores(
         content = {"protocol": protocol, "command": command, "versions": versions, **more, "rows": list(rows)}
         files.write_json(path, content, indent=1)
     elif path.suffix == ".csv":
-        files.write_text(path, as_csv(rows, protocol, command))
+        files.write_text(path, as_csv(rows, _made_by(protocol, command, versions)))
     elif path.suffix == ".tex":
-        files.write_text(path, as_latex(rows, protocol, command))
+        files.write_text(path, as_latex(rows, protocol, _made_by(protocol, command, versions)))
     else:
         raise InputError(f"{path}: scores are written as .json, .csv or .tex")
 
@@ -212,10 +212,14 @@ def _text(row: Row, name: str, digits: int = 3) -> str:
     return f"{text} ±{row[name + SPREAD]:.{digits}f}" if name + SPREAD in row else text
 
 
-def as_csv(rows: Sequence[Row], protocol: str, command: str) -> str:
-    """One line a row, all numbers in full; what a row does not have stays empty."""
+def _made_by(protocol: str, command: str, versions: dict[str, str]) -> str:
+    return f"protocol {protocol}; {command}; " + ", ".join(f"{name} {v}" for name, v in versions.items())
+
+
+def as_csv(rows: Sequence[Row], made_by: str) -> str:
+    """A comment line, then one line a row, all numbers in full; what a row does not have stays empty."""
     text = io.StringIO()
-    text.write(f"# protocol: {protocol}; {command}\n")
+    text.write(f"# {made_by}\n")
     names = list(dict.fromkeys(name for row in rows for name in row))
     writer = csv.DictWriter(text, names, lineterminator="\n")
     writer.writeheader()
@@ -223,9 +227,9 @@ def as_csv(rows: Sequence[Row], protocol: str, command: str) -> str:
     return text.getvalue()
 
 
-def as_latex(rows: Sequence[Row], protocol: str, command: str) -> str:
-    """The tables of `print_table`, for the package booktabs."""
-    parts = [f"% {command}"]
+def as_latex(rows: Sequence[Row], protocol: str, made_by: str) -> str:
+    """A comment line, then the tables of `print_table`, for the package booktabs."""
+    parts = [f"% {made_by}"]
     for grid in grids(rows, protocol):
         head = [_latex(heading.replace("\n", " ").strip()) for heading in grid.head]
         body = [" & ".join(map(_latex, line)) + r" \\" for line in grid.lines]

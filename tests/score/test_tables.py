@@ -91,9 +91,9 @@ def test_scores_file_holds_everything_that_made_it(tmp_path):
 
 def test_csv_has_all_numbers_in_full(tmp_path):
     path = tmp_path / "scores.csv"
-    write_scores(path, rows("a, b") + gap_rows("c"), "strict", "samodal score", {})
+    write_scores(path, rows("a, b") + gap_rows("c"), "strict", "samodal score", {"numpy": "2.4"})
     head, *lines = path.read_text().splitlines()
-    assert head == "# protocol: strict; samodal score"
+    assert head == "# protocol strict; samodal score; numpy 2.4"
     found = list(csv.DictReader(lines))
     assert found[0]["method"] == "a, b"
     assert float(found[0]["iou_full"]) == 0.81234
