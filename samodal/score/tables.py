@@ -38,7 +38,7 @@ def write_scores(
 
     Args:
         path: .json: the rows with the protocol, the exact command, the versions that made them, and `more`; .csv: one
-            line a row; .tex: the tables of `print_table`; both after a comment line with protocol, command and versions.
+            line a row; .tex: the tables of `print_table`; both after a comment with protocol, command and versions.
         rows: as `score_videos` and the others give them.
         protocol: its name.
         command: the command line.
