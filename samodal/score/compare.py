@@ -22,7 +22,7 @@ def compare(
 ) -> list[Row]:
     """Scores of one or more methods and of the trivial answers, over all videos together.
 
-    `visible` and `convex-hull` are made from the visible masks of the first method. `hold-last` and
+    `visible` and `convex-hull` are made from the visible masks of the first method, with its scores. `hold-last` and
     `constant-velocity` get its amodal masks where an instance is seen: they are compared with it in the gaps.
 
     Args:

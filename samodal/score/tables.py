@@ -120,9 +120,9 @@ def grids(rows: Sequence[Row], protocol: str) -> list[Grid]:
     for title, cells in (
         (f"Image scores (protocol: {protocol})", IMAGES),
         (f"Video scores (protocol: {protocol}); AP before and after gaps are filled", OVERALL),
-        ("IoU by occlusion: whole mask / hidden part", _by_occlusion(rows)),
-        ("Gaps, by frames since the last sighting: IoU / centre error in sizes", _by_age(rows)),
-        ("Gaps: identity kept over them, masks where nothing is, score against IoU", IN_GAPS),
+        ("IoU by occlusion: whole mask/hidden part", _by_occlusion(rows)),
+        ("Gaps by frames since last seen: IoU/centre error in sizes", _by_age(rows)),
+        ("Gaps: identity kept, masks where nothing is, score against IoU", IN_GAPS),
         ("Identity of amodal masks (TrackEval)", IDENTITY),
     ):
         lines = [
@@ -201,7 +201,7 @@ def _count(rows: Sequence[Row], subset: str) -> int:
 
 def _pair(row: Row, names: Sequence[str]) -> str:
     texts = [_text(row, name, digits=2) for name in names]
-    return MISSING if set(texts) == {MISSING} else " / ".join(texts)
+    return MISSING if set(texts) == {MISSING} else "/".join(texts)
 
 
 def _text(row: Row, name: str, digits: int = 3) -> str:

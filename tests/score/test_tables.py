@@ -56,12 +56,12 @@ def test_table_fits_80_columns_and_names_the_protocol():
         "1.000",
         "3",
     ]
-    assert "0.50 / 0.25" in text
+    assert "0.50/0.25" in text
 
 
 def test_only_tables_with_content_are_shown():
     text = printed(rows("samodal"))
-    assert "since the last sighting" not in text
+    assert "since last seen" not in text
     assert "TrackEval" not in text
     identity = {"method": "samodal", "subset": "identity", "hota": 0.5, "idf1": 0.75}
     assert line_of(printed([identity]), "samodal") == ["samodal", "0.500", "-", "-", "0.750", "-", "-"]
