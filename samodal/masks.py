@@ -99,6 +99,22 @@ def around(mask: np.ndarray, distance: float) -> np.ndarray:
     return result
 
 
+def without_specks(mask: np.ndarray, visible: np.ndarray | None = None, share: float = 0.05) -> np.ndarray:
+    """A bool mask (H, W) without detached parts below `share` of its area, but with all parts that are `visible`."""
+    result = np.zeros(mask.shape, bool)
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if len(rows):
+        part = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(mask[part].astype(np.uint8))
+        areas = stats[:, cv2.CC_STAT_AREA]
+        kept = areas >= share * areas[1:].sum()
+        if visible is not None:
+            kept[labels[visible[part]]] = True
+        kept[0] = False
+        result[part] = kept[labels]
+    return result
+
+
 def warp(rle: Rle, affine: np.ndarray) -> Rle:
     """Move a mask by a 2x3 affine map of pixel coordinates (x, y); what leaves the image is cut off.
 

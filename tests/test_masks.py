@@ -162,3 +162,28 @@ def test_warp_by_whole_pixels_shifts(dx, dy):
     wanted[ys[inside] + dy, xs[inside] + dx] = True
     moved = masks.warp(masks.encode(mask), np.array([[1.0, 0, dx], [0, 1, dy]]))
     assert np.array_equal(masks.decode(moved), wanted)
+
+
+@given(mask_arrays, st.integers(0, 4))
+def test_around_is_all_that_is_near(mask, distance):
+    near = masks.around(mask, distance)
+    ys, xs = np.indices(mask.shape)
+    inside = np.argwhere(mask)
+    if not len(inside):
+        assert not near.any()
+        return
+    away = np.sqrt(((ys[..., None] - inside[:, 0]) ** 2 + (xs[..., None] - inside[:, 1]) ** 2).min(-1))
+    assert np.array_equal(near, away <= distance)
+
+
+def test_specks_go_and_visible_parts_stay():
+    mask, visible = np.zeros((2, 40, 60), bool)
+    mask[5:25, 5:25] = True  # 400 pixels
+    mask[30, 30] = mask[2, 50] = visible[2, 50] = True
+    mask[30:36, 40:46] = True  # 36 pixels, detached by a pole
+    expected = mask.copy()
+    expected[30, 30] = False
+    assert np.array_equal(masks.without_specks(mask, visible), expected)
+    expected[2, 50] = False
+    assert np.array_equal(masks.without_specks(mask), expected)
+    assert not masks.without_specks(np.zeros((4, 5), bool)).any()

@@ -62,7 +62,7 @@ def refine(
     room = _room(target)
     shape = fit(blend(sources, weights, target, room), visible, others, target.scale, room)
     bare = rim & ~others
-    return visible | (shape.mask(visible.shape) & ~bare)
+    return masks.without_specks(visible | (shape.mask(visible.shape) & ~bare), visible)
 
 
 def hide(
@@ -92,7 +92,7 @@ def hide(
     room = _room(target)
     shape = carry([*before, *after], frame, target, room)
     fitted = fit(shape, np.zeros(size, bool), scene, target.scale, room).mask(size)
-    behind = fitted & scene
+    behind = masks.without_specks(fitted & scene)
     if np.count_nonzero(behind) > MOSTLY * np.count_nonzero(fitted):
         return behind
     return shape.mask(size)

@@ -77,7 +77,8 @@ def agreeing(amodal: np.ndarray, visible: np.ndarray, cell: float) -> np.ndarray
 
     What is seen of an instance belongs to it (S-AModal, section 3.2). And what lies bare beside it does not: SAM
     draws on a coarse grid, so its masks reach a little over every edge, which adds up to more pixels than many a
-    hidden part has. A rim of one cell counts only where another instance may hide something.
+    hidden part has. A rim of one cell counts only where another instance may hide something. Nor do the specks belong
+    to it that are left of such a rim.
 
     Args:
         amodal: bool (N, H, W).
@@ -86,4 +87,6 @@ def agreeing(amodal: np.ndarray, visible: np.ndarray, cell: float) -> np.ndarray
     """
     shown = visible.any(axis=0)
     rims = np.array([masks.around(mask, cell) for mask in visible], bool).reshape(visible.shape) & ~shown
-    return (amodal & ~rims) | visible
+    united = (amodal & ~rims) | visible
+    parts = [masks.without_specks(*pair) for pair in zip(united, visible, strict=True)]
+    return np.array(parts, bool).reshape(visible.shape)
