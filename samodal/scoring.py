@@ -1,6 +1,7 @@
 """`samodal score`: truth and predictions from files, tables of scores to the terminal and to files."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,28 +66,73 @@ def by_repeat(paths: Sequence[Path], key: str) -> list[list[Path]]:
 def image_rows(command: "Score", paths: list[Path]) -> list[Row]:
     """The rows of one repeat: masks in single images (COCO).
 
-    Where the truth says what is visible, and the predictions of which instance each mask is (`track_id`, as
-    `samodal convert` writes it), the IoUs of the full masks and of their hidden parts come with the average precision.
+    Where truth and predictions say what is visible, and of which instance each mask is (`track_id`; `samodal convert`
+    writes both), the IoUs of the full masks and of their hidden parts come with the average precision, and the trivial
+    answers of a single image, visible mask and convex hull.
     """
-    predictions = [entry for path in paths for entry in read_json(path)]
-    found = score.image_ap(read_json(command.truth), predictions, command.protocol, not command.by_class)
-    row = {"method": "samodal", "subset": "all", **_numbers(found, "image_")}
+    truth, predictions = read_json(command.truth), [entry for path in paths for entry in read_json(path)]
+
+    def precision(masks: list[dict[str, Any]]) -> Row:
+        with naming(command.truth, paths):
+            found = score.image_ap(truth, masks, command.protocol, not command.by_class)
+        return {"subset": "all", **_numbers(found, "image_")}
+
+    row = {"method": "samodal", **precision(predictions)}
     if not all("track_id" in entry for entry in predictions):
         return [row]
-    true = _videos(coco.read_file(command.truth, lambda name: None))
-    guessed: dict[int, VideoTracks] = {}
+    labelled = coco.read_file(command.truth, lambda name: None)
+    image_ids = {video.tracks.video_id: video.image_ids or [] for video in labelled.videos}
+    true, guessed = _videos(labelled), dict[int, VideoTracks]()
     for path in paths:
         for number, tracks in _videos(coco.read_file(path, lambda name: None, command.truth)).items():
             guessed.setdefault(number, _nothing(tracks)).tracks.extend(tracks)
     if not _full(true):
         return [row]
+    rows = _merged(_iou_rows("samodal", true, guessed), row)
+    for method in ("visible", "convex-hull") if _full(guessed) else ():
+        trivial = {number: score.BASELINES[method](tracks) for number, tracks in guessed.items()}
+        entries = [
+            entry
+            for number in trivial
+            for entry in _entries(trivial[number], guessed[number], image_ids[number])
+        ]
+        rows += _merged(_iou_rows(method, true, trivial), {"method": method, **precision(entries)})
+    return rows
+
+
+def _iou_rows(method: str, true: dict[int, VideoTracks], guessed: dict[int, VideoTracks]) -> list[Row]:
     pairs = [(tracks, guessed.get(number) or _nothing(tracks)) for number, tracks in true.items()]
     rows = [
         {name: value for name, value in found.items() if not name.startswith("video_")}
-        for found in score.score_videos(pairs, "samodal", "id")
+        for found in score.score_videos(pairs, method, "id")
     ]
-    row["pooled_iou"] = _pooled(pairs)
-    return _merged(rows, row)
+    rows[0]["pooled_iou"] = _pooled(pairs)
+    return rows
+
+
+def _entries(tracks: VideoTracks, like: VideoTracks, image_ids: list[int]) -> list[dict[str, Any]]:
+    """The masks of `tracks` as COCO results, with the scores of `like`."""
+    return [
+        {
+            "image_id": image_id,
+            "category_id": track.category_id,
+            "score": track.score if (found := same.scores[frame]) is None else found,
+            "segmentation": track.amodal[frame],
+        }
+        for track, same in zip(tracks, like, strict=True)
+        for frame, image_id in enumerate(image_ids)
+        if track.amodal[frame]
+    ]
+
+
+@contextmanager
+def naming(truth: Path, predictions: list[Path]) -> Iterator[None]:
+    """Name the files in an error that only knows an entry."""
+    try:
+        yield
+    except InputError as error:
+        where = ", ".join(map(str, predictions)) if str(error).startswith("prediction") else truth
+        raise InputError(f"{where}: {error}") from None
 
 
 def _pooled(pairs: list[tuple[VideoTracks, VideoTracks]]) -> float | None:
@@ -129,7 +175,10 @@ def video_rows(command: "Score", paths: list[Path]) -> list[Row]:
         )
     if not full or command.protocol != STRICT.name:
         predictions = [entry for path in paths for entry in read_json(path)]
-        found = score.video_ap(read_json(command.truth), predictions, command.protocol, not command.by_class)
+        with naming(command.truth, paths):
+            found = score.video_ap(
+                read_json(command.truth), predictions, command.protocol, not command.by_class
+            )
         rows = _merged(rows, {"method": "samodal", "subset": "all", **_numbers(found, "video_")})
     return rows
 

@@ -117,6 +117,18 @@ def test_masks_of_single_images(tmp_path: Path, capsys: pytest.CaptureFixture) -
     assert rows(out)["samodal", "hidden"]["n"] == 4
     assert rows(out)["samodal", "unoccluded"]["iou_full"] == pytest.approx(0.5)
     assert "AP50" in capsys.readouterr().out
+    hull = rows(out)["convex-hull", "all"]
+    assert rows(out)["visible", "all"]["iou_hidden"] == 0
+    assert row["image_ap"] > rows(out)["visible", "all"]["image_ap"] >= hull["image_ap"] > 0
+    assert row["pooled_iou"] > rows(out)["visible", "all"]["pooled_iou"]
+
+
+def test_errors_in_entries_name_the_file(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    truth, found = tmp_path / "truth.json", tmp_path / "found.json"
+    truth.write_text(json.dumps({"images": [{"id": 1}], "categories": [{"id": 1}], "annotations": []}))
+    found.write_text(json.dumps([{"image_id": 7, "category_id": 1, "score": 0.5}]))
+    assert run(["score", "images", str(truth), str(found)]) == 2
+    assert "found.json: prediction" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
