@@ -14,7 +14,7 @@ from toys import toy_clip
 from samodal import masks
 from samodal.cli import run
 from samodal.convert import convert, parse_classes
-from samodal.data import DATASETS, open_dataset
+from samodal.data import open_dataset
 from samodal.data.labelled import LabelledClips, LabelledVideo, unseen
 from samodal.data.labelled_files import read_labelled
 from samodal.data.write import asd, youtube_vis
@@ -250,7 +250,6 @@ def test_real_masks_there_and_back(tmp_path: Path, path: str, form: str) -> None
 
 
 @needs_shared
-@pytest.mark.skipif("bdd100k" not in DATASETS, reason="needs the reader of BDD100K")
 def test_real_bdd100k_masks_there_and_back(tmp_path: Path) -> None:
     path = SHARED / "bdd100k" / "seg_track_sample.json"
     convert(path, tmp_path / "a.json", "bdd100k", "youtube-vis")
