@@ -1,11 +1,13 @@
 """`samodal score`: truth and predictions from files, tables of scores to the terminal and to files."""
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from samodal import score
+from samodal.check.match import check_match
 from samodal.data import coco
 from samodal.data.labelled import LabelledSet
 from samodal.data.youtube_vis_sets import read_file
@@ -28,6 +30,8 @@ def run(command: "Score") -> None:
             raise InputError(f"{path}: scores are written as .json, .csv or .tex")
     rows_of: Callable[[Score, list[Path]], list[Row]] = image_rows if command.what == "images" else video_rows
     repeats = by_repeat(command.predictions, "image_id" if command.what == "images" else "video_id")
+    for paths in repeats:
+        warn_of_mismatches(command.truth, paths)
     scored = [rows_of(command, paths) for paths in repeats]
     rows = score.spread(scored) if len(scored) > 1 else scored[0]
     classes = "by class" if command.by_class else "class-agnostic"
@@ -61,6 +65,15 @@ def by_repeat(paths: Sequence[Path], key: str) -> list[list[Path]]:
         else:
             repeats.append((ids, [path]))
     return [members for _, members in repeats]
+
+
+def warn_of_mismatches(truth: Path, predictions: Sequence[Path]) -> None:
+    """Say on stderr what would make scores zero in silence: ids, classes, lengths and sizes that do not match."""
+    content = read_json(truth)
+    if not isinstance(content, dict):
+        raise InputError(f"{truth}: a truth file is expected, an object with 'annotations' and so on")
+    for finding in check_match(content, [entry for path in predictions for entry in read_json(path)]):
+        print(f"samodal: {finding}", file=sys.stderr)
 
 
 def image_rows(command: "Score", paths: list[Path]) -> list[Row]:

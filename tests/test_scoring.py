@@ -123,6 +123,15 @@ def test_masks_of_single_images(tmp_path: Path, capsys: pytest.CaptureFixture) -
     assert row["pooled_iou"] > rows(out)["visible", "all"]["pooled_iou"]
 
 
+def test_classes_that_differ_are_said_before_the_scores(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    truth, part = truth_file(tmp_path), prediction_file(tmp_path, 1)
+    part.write_text(json.dumps([{**entry, "category_id": 3} for entry in json.loads(part.read_text())]))
+    assert score(truth, part, "--by-class") == 0
+    assert "classes of results that the truth does not list" in capsys.readouterr().err
+
+
 def test_errors_in_entries_name_the_file(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     truth, found = tmp_path / "truth.json", tmp_path / "found.json"
     truth.write_text(json.dumps({"images": [{"id": 1}], "categories": [{"id": 1}], "annotations": []}))
@@ -147,9 +156,9 @@ def test_predictions_that_do_not_fit(tmp_path: Path, capsys: pytest.CaptureFixtu
     truth, part = truth_file(tmp_path), prediction_file(tmp_path, 1)
     part.write_text(json.dumps(change(json.loads(part.read_text()))))
     assert score(truth, part, "--out", tmp_path / "scores.json") == 2
-    error = capsys.readouterr().err
+    *noticed, error = capsys.readouterr().err.strip().splitlines()
     assert message in error
-    assert error.count("\n") == 1
+    assert all(line.startswith(("samodal: error: ", "samodal: warning: ")) for line in noticed)
     assert not (tmp_path / "scores.json").exists()
 
 
