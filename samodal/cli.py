@@ -91,7 +91,7 @@ class Train:
     """Fine-tune a SAM to amodal masks (or make it promptable on visible ones)."""
 
     dataset: Positional[str]
-    """A data set with full masks: asd (AmodalSynthDrive; samodal synth writes its layout), kins, kins-car, fishbowl, sail-vos."""
+    """A set with full masks: asd (AmodalSynthDrive; samodal synth writes it), kins, kins-car, fishbowl, sail-vos"""
     root: Path
     """The folder of the data set."""
     model: str
