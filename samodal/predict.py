@@ -102,6 +102,7 @@ def choose_device(name: str | None) -> torch.device:
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError):  # what torch raises for a device that is not here
+    except (RuntimeError, AssertionError, NotImplementedError):
+        # Which one torch raises depends on the device and the build.
         raise InputError(f"--device {name}: not available here; leave it out for the best there is") from None
     return device
