@@ -1,6 +1,5 @@
 """What a point tracker is: the cut at which third parties plug in. No torch here."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -26,33 +25,46 @@ class Tracks:
     confidence: np.ndarray | None = None
 
 
+class Frames(Protocol):
+    """A video: a `samodal.Video`, a list or an array of uint8 (H, W, 3) RGB frames. May decode on access."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> np.ndarray: ...
+
+
 class PointTracker(Protocol):
     """Follows points through a video. `samodal.track.testing` checks that a tracker keeps to this.
 
     Resizing, support points, caching and devices are the tracker's own business.
-
-    Attributes:
-        causal: what it says of a frame never depends on later frames.
-        max_window: the most frames that one call can take; None: any number.
-        needs_weights: it has to be opened with a file of weights.
-        licence: of the weights, in words for the user; None: free.
-        deterministic: the same call gives the same numbers.
     """
 
-    causal: bool
-    max_window: int | None
-    needs_weights: bool
-    licence: str | None
-    deterministic: bool
+    @property
+    def causal(self) -> bool:
+        """What it says of a frame never depends on later frames."""
 
-    def track(
-        self, frames: Sequence[np.ndarray], queries: np.ndarray, window: range | None = None
-    ) -> Tracks:
+    @property
+    def max_window(self) -> int | None:
+        """The most frames that one call can take; None: any number."""
+
+    @property
+    def needs_weights(self) -> bool:
+        """It has to be opened with a file of weights."""
+
+    @property
+    def licence(self) -> str | None:
+        """Licence of the weights, in words for the user; None where there are none."""
+
+    @property
+    def deterministic(self) -> bool:
+        """The same call gives the same numbers."""
+
+    def track(self, frames: Frames, queries: np.ndarray, window: range | None = None) -> Tracks:
         """Follow points, also in frames before the one in which they are known, if the tracker can.
 
         Args:
-            frames: a video: uint8 (H, W, 3) RGB each, all of one size. May decode on access; only frames of
-                the window are looked at. Calls with the same object may share what was computed before.
+            frames: a video, all frames of one size; only those of the window are looked at. Calls with the same
+                object may share what was computed before.
             queries: (N, 3) rows (frame, x, y): points known in a frame of the window, of any instances mixed.
                 Frames count from the start of the video, x and y as in `Tracks`. N may be 0.
             window: the frames to follow them in, without gaps; None: all.
@@ -66,7 +78,7 @@ class PointTracker(Protocol):
 
 
 def check_call(
-    frames: Sequence[np.ndarray], queries: np.ndarray, window: range | None, max_window: int | None = None
+    frames: Frames, queries: np.ndarray, window: range | None, max_window: int | None = None
 ) -> tuple[np.ndarray, range]:
     """The arguments of `PointTracker.track` as float64 (N, 3) and range.
 
@@ -87,11 +99,15 @@ def check_call(
         raise InputError("queries: finite numbers of shape (N, 3) are expected, rows of frame, x and y")
     for frame in queries[:, 0]:
         if frame not in window:
-            raise InputError(f"queries: frame {frame:g} is not one of the frames {window.start} to {window[-1]}")
+            raise InputError(
+                f"queries: frame {frame:g} is not one of the frames {window.start} to {window[-1]}"
+            )
     return queries, window
 
 
 def no_tracks(window: range) -> Tracks:
     """The tracks of no points."""
-    nothing = np.zeros((len(window), 0), np.float32)
-    return Tracks(nothing.reshape(-1, 0, 2), nothing, nothing.astype(bool))
+    frames = len(window)
+    return Tracks(
+        np.zeros((frames, 0, 2), np.float32), np.zeros((frames, 0), np.float32), np.zeros((frames, 0), bool)
+    )

@@ -78,7 +78,10 @@ def make_video(seed, t, h, w):
         return acc // 25
 
     bg = texture(h + 3 * t, w + 3 * t, 8)
-    rects = [(texture(h // 3, w // 4, 4), h // 4, w // 8, 1, 2), (texture(h // 4, w // 5, 4), h // 2, w // 2, -1, -2)]
+    rects = [
+        (texture(h // 3, w // 4, 4), h // 4, w // 8, 1, 2),
+        (texture(h // 4, w // 5, 4), h // 2, w // 2, -1, -2),
+    ]
     out = np.empty((t, h, w, 3), np.uint8)
     for k in range(t):
         f = bg[k : k + h, 2 * k : 2 * k + w].copy()

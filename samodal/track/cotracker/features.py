@@ -9,11 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-
-class Frames(Protocol):
-    """Whatever gives frames by their number: a `Video`, a list, a dict. uint8 (H, W, 3) RGB each."""
-
-    def __getitem__(self, index: int) -> np.ndarray: ...
+from samodal.track.interface import Frames
 
 
 class Describer(Protocol):
@@ -50,13 +46,17 @@ class FeatureStore:
         self.model, self.size, self.align_corners, self.capacity = model, size, align_corners, capacity
         self.levels: list[Tensor] = []
         self.encoded = 0
+        self._frames: Frames | None = None
         self._slot_of: OrderedDict[int, int] = OrderedDict()  # frame -> slot; the one used last comes last
 
     def slots(self, frames: Frames, wanted: Iterable[int]) -> Tensor:
         """The slots (N,) int64 of the frames `wanted` (N numbers, also repeated), encoded now where need be.
 
-        They hold until the next call.
+        They hold until the next call. Another object `frames` is another video: what was known is forgotten.
         """
+        if frames is not self._frames:
+            self._slot_of.clear()
+            self._frames = frames
         wanted = list(wanted)
         unique = dict.fromkeys(wanted)
         for frame in unique:
@@ -72,19 +72,13 @@ class FeatureStore:
         """Where the model is."""
         return next(iter(self.model.parameters())).device
 
-    def clear(self) -> None:
-        """Forget all frames (another video comes)."""
-        self._slot_of.clear()
-
     @torch.inference_mode()
     def _encode(self, frames: Frames, numbers: list[int], needed: int) -> None:
         images = []
         for number in numbers:
             image = torch.from_numpy(np.ascontiguousarray(frames[number])).to(self.device)
             image = image.permute(2, 0, 1)[None].float()
-            images.append(
-                F.interpolate(image, self.size, mode="bilinear", align_corners=self.align_corners)
-            )
+            images.append(F.interpolate(image, self.size, mode="bilinear", align_corners=self.align_corners))
         described = self.model.describe(torch.cat(images))
         self.encoded += len(numbers)
         slots = [self._free_slot(number, needed) for number in numbers]

@@ -16,10 +16,11 @@ from torch import Tensor
 
 from samodal.errors import InputError
 from samodal.track.cotracker.encoder import STRIDE
-from samodal.track.cotracker.features import FeatureStore, Frames
+from samodal.track.cotracker.features import FeatureStore
 from samodal.track.cotracker.grid import grid_points
 from samodal.track.cotracker.v1 import WINDOW
 from samodal.track.cotracker.windows import Clip, solve
+from samodal.track.interface import Frames
 
 if TYPE_CHECKING:
     from samodal.track.cotracker.tracker_v1 import CoTracker
@@ -111,8 +112,8 @@ class PointStream:
         self._clips = GrowingClips(
             tracker, FeatureStore(tracker.model, tracker.size, align_corners=False, capacity=2 * WINDOW)
         )
+        self._frames: dict[int, np.ndarray] = {}  # the two newest
         self._newest = -1
-        self._frame: np.ndarray | None = None
 
     def push(self, frame: np.ndarray) -> Located:
         """Take the next frame, uint8 (H, W, 3) RGB: where the points of all clips are in it.
@@ -120,12 +121,14 @@ class PointStream:
         Raises:
             InputError: a frame of another size than the one before.
         """
-        previous = self._frame
-        if previous is not None and frame.shape != previous.shape:
-            raise InputError(f"frame of shape {frame.shape} after frames of shape {previous.shape}")
-        self._newest, self._frame = self._newest + 1, frame
-        before = {} if previous is None else {self._newest - 1: previous}
-        return self._clips.locate({**before, self._newest: frame}, self._newest)
+        if self._frames and frame.shape != self._frames[self._newest].shape:
+            raise InputError(
+                f"frame {frame.shape} after frames {self._frames[self._newest].shape}; one size is expected"
+            )
+        self._newest += 1
+        self._frames[self._newest] = frame
+        self._frames.pop(self._newest - 2, None)
+        return self._clips.locate(self._frames, self._newest)
 
     def follow(self, points: np.ndarray) -> int:
         """Begin a clip with points (N, 2) (x, y) of the newest frame, in its pixels; returns the clip's number.
@@ -138,9 +141,9 @@ class PointStream:
         points = np.asarray(points, np.float64)
         if points.ndim != 2 or points.shape[1] != 2 or not len(points) or not np.isfinite(points).all():
             raise InputError("points: finite numbers of shape (N, 2) with N > 0 are expected")
-        if self._frame is None:
+        if not self._frames:
             raise InputError("follow: no frame has been pushed yet")
-        return self._clips.follow({self._newest: self._frame}, self._newest, points)
+        return self._clips.follow(self._frames, self._newest, points)
 
     def forget(self, clip: int) -> None:
         """End a clip.

@@ -14,13 +14,13 @@ from torch import Tensor
 
 from samodal.errors import InputError
 from samodal.track.cotracker.encoder import STRIDE
-from samodal.track.cotracker.features import FeatureStore, Frames
+from samodal.track.cotracker.features import FeatureStore
 from samodal.track.cotracker.grid import grid_points
 from samodal.track.cotracker.loading import LICENCE
 from samodal.track.cotracker.streaming import GrowingClips, PointStream
 from samodal.track.cotracker.v1 import WINDOW, CoTrackerV1
 from samodal.track.cotracker.windows import STEP, Clip, track_clip
-from samodal.track.interface import Tracks, check_call, no_tracks
+from samodal.track.interface import Frames, Tracks, check_call, no_tracks
 
 Mode = Literal["exact", "joint"]
 
@@ -44,9 +44,9 @@ class CoTracker:
         windows: how many windows have been computed so far, one a clip.
     """
 
-    max_window = None
+    max_window: int | None = None
     needs_weights = True
-    licence = LICENCE
+    licence: str | None = LICENCE
     deterministic = True
 
     def __init__(
@@ -66,25 +66,19 @@ class CoTracker:
         self.store = FeatureStore(model, size, align_corners=False, capacity=max(capacity, 2 * WINDOW))
         self.causal = mode == "exact"
         self.windows = 0
-        self._video: Frames | None = None
 
-    def track(
-        self, frames: Sequence[np.ndarray], queries: np.ndarray, window: range | None = None
-    ) -> Tracks:
+    def track(self, frames: Frames, queries: np.ndarray, window: range | None = None) -> Tracks:
         """Follow points; see `PointTracker.track`. In mode "exact" only from their query frames on."""
         queries, window = check_call(frames, queries, window)
         if not len(queries):
             return no_tracks(window)
-        if self._video is not frames:
-            self.store.clear()
-            self._video = frames
         return (self._grow if self.mode == "exact" else self._join)(frames, queries, window)
 
     def stream(self) -> PointStream:
         """Follow points in endless input, frame by frame, with the numbers of mode "exact"."""
         return PointStream(self)
 
-    def _grow(self, frames: Sequence[np.ndarray], queries: np.ndarray, window: range) -> Tracks:
+    def _grow(self, frames: Frames, queries: np.ndarray, window: range) -> Tracks:
         clips = GrowingClips(self, self.store)
         xy = np.zeros((len(window), len(queries), 2), np.float32)
         prob, valid = np.zeros(xy.shape[:2], np.float32), np.zeros(xy.shape[:2], bool)
@@ -97,7 +91,7 @@ class CoTracker:
                 xy[t, row], prob[t, row], valid[t, row] = queries[row, 1:], 1.0, True
         return Tracks(xy, prob, valid)
 
-    def _join(self, frames: Sequence[np.ndarray], queries: np.ndarray, window: range) -> Tracks:
+    def _join(self, frames: Frames, queries: np.ndarray, window: range) -> Tracks:
         order = np.lexsort(queries.T[::-1])  # the order matters a little (`mix_status`); ours must not
         late = bool((queries[:, 0] - window.start >= WINDOW).any())
         found = self.whole_clip(frames, queries[order], window, backward=late)

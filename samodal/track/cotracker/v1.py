@@ -60,7 +60,7 @@ class CoTrackerV1(nn.Module):
             places (B, S, N, 2) and visibility logits (B, S, N).
         """
         features = looks[:, None].expand(-1, slots.shape[1], -1, -1)
-        where = embed_place(places[:, 0], levels[0].shape[1:3])[:, :, None]
+        where = embed_place(places[:, 0], _size(levels[0]))[:, :, None]
         when = waves(torch.arange(slots.shape[1], device=places.device), _TOKEN)
         for _ in range(iterations):
             tokens = self.tokens(levels, slots, features, places, status) + where + when
@@ -150,6 +150,10 @@ def correlate(levels: list[Tensor], slots: Tensor, features: Tensor, places: Ten
         xy = places / 2**level
         around = sampling.neighbourhood(maps, slots, xy, RADIUS)
         products = torch.einsum("...yxc,...c->...yx", around, features) / math.sqrt(CHANNELS)
-        products = products * sampling.inside(maps.shape[1:3], xy, RADIUS)
+        products = products * sampling.inside(_size(maps), xy, RADIUS)
         results.append(sampling.blend(products[..., None], xy)[..., 0].transpose(-1, -2).flatten(-2))
     return torch.cat(results, dim=-1)
+
+
+def _size(maps: Tensor) -> tuple[int, int]:
+    return maps.shape[1], maps.shape[2]

@@ -20,6 +20,7 @@ _SIDE = 2 * RADIUS + 1
 _LIKENESS = 256  # numbers that are left of the 49 x 49 products of a level
 _OCTAVES = 10  # of displacements
 _TOKEN = 2 + LEVELS * _LIKENESS + 4 + 2 * 4 * _OCTAVES
+_TOGETHER = 2048  # points times frames that are compared at once
 _EXTENT = (512 / STRIDE, 384 / STRIDE)  # unit of displacements, whatever the size of the frames
 
 
@@ -94,11 +95,12 @@ class CoTrackerV3(nn.Module):
         self, levels: list[Tensor], slots: Tensor, templates: list[Tensor], places: Tensor, seen: Tensor
     ) -> Tensor:
         """What the transformer is told, (N, S, 1110); arguments as of `refine`."""
-        likeness = [  # frame by frame, because the products of all frames take much memory
+        few = max(1, _TOGETHER // places.shape[1])  # frames, because the products take much memory
+        likeness = [
             torch.cat([self.corr_mlp(p) for p in correlate(levels, slot, templates, place)], dim=-1)
-            for slot, place in zip(slots, places, strict=True)
+            for slot, place in zip(slots.split(few), places.split(few), strict=True)
         ]
-        parts = [seen, torch.stack(likeness), embed_displacement(places)]
+        parts = [seen, torch.cat(likeness), embed_displacement(places)]
         return torch.cat(parts, dim=-1).transpose(0, 1) + self._when(len(slots))
 
     def _when(self, frames: int) -> Tensor:
@@ -143,16 +145,14 @@ class UpdateFormer(nn.Module):
         return torch.cat([self.flow_head(points), self.vis_conf_head(points)], dim=-1)
 
 
-def correlate(
-    levels: list[Tensor], slot: Tensor, templates: list[Tensor], places: Tensor
-) -> list[Tensor]:
-    """Compare the surroundings of places (N, 2) in one frame with the templates: (N, 49 * 49) a level.
+def correlate(levels: list[Tensor], slots: Tensor, templates: list[Tensor], places: Tensor) -> list[Tensor]:
+    """Compare the surroundings of places (S, N, 2) with the templates: (S, N, 49 * 49) a level.
 
     The surroundings change slowest, and in them and in the templates x.
     """
     products = []
     for level, (maps, template) in enumerate(zip(levels, templates, strict=True)):
-        around = _patches(maps, slot.expand(len(places)), places / 2**level)
+        around = _patches(maps, slots[:, None].expand(places.shape[:2]), places / 2**level)
         products.append((around @ template.mT).flatten(-2))
     return products
 
