@@ -8,7 +8,7 @@ SIDE = 9
 
 _UNIT = 2.0**21
 # c log2 c for a grey value that occurs c times in a patch, as a whole number of 1 / _UNIT bits. Sums of whole numbers
-# do not depend on their order, so patches of equal entropy get equal values, and ties stay ties. 21 bits is what fits
+# do not depend on their order, so that patches of equal entropy tie. 21 bits is what fits
 # into int32.
 _COUNTS = np.arange(1, SIDE * SIDE + 1)
 _TERMS = np.zeros(256, np.int32)
@@ -59,7 +59,8 @@ def _entropy_from(grey: np.ndarray) -> np.ndarray:
             counts[place[top]] -= 1
     rows, columns = (np.minimum(SIDE, side - np.arange(side)) for side in grey.shape)
     pixels = np.outer(rows, columns)
-    return np.log2(pixels) - terms / (pixels * _UNIT)
+    # Rounded, so that patches of the same shares tie, too, where one of them is cut off.
+    return np.round(np.log2(pixels) - terms / (pixels * _UNIT), 7)
 
 
 def _sums_of_nine(values: np.ndarray) -> np.ndarray:
