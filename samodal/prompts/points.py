@@ -59,7 +59,8 @@ def pick_points(
 
     Source: S-AModal section 3.2; of the original, the point selection of its dataset classes. There, an
     instance without a visible pixel takes its point from the true amodal mask; here it takes none. There,
-    max-distance and max-entropy confuse rows and columns, and more than one point are always random ones.
+    max-distance and max-entropy confuse rows and columns, and more than one point are always random ones. No switch
+    brings that back: what is published uses one eroded-random point, the original's default.
     """
     if count < 1:
         raise InputError(f"prompt count {count}: at least 1 point is needed")
