@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 import tyro
 from tyro.conf import Positional
 
-from samodal.errors import InputError
+from samodal.errors import InputError, StoppedError
 from samodal.prompts import PromptKind, PromptOptions
 from samodal.train.options import TrainOptions
 
@@ -108,6 +108,8 @@ class Train:
     """What the model is to be prompted with by default from now on; as before if not said."""
     resume: bool = False
     """Go on with the run in --out."""
+    check: bool = True
+    """Look at the data first as samodal check does, for half a minute at most, and refuse what it calls an error."""
     options: Annotated[TrainOptions, tyro.conf.arg(name="")] = field(default_factory=TrainOptions)
 
     def run(self) -> None:
@@ -304,7 +306,10 @@ Command = (
 
 
 def run(arguments: list[str]) -> int:
-    """Parse and run one command. Returns the exit code: 0 done, 2 bad usage or input, 1 anything else."""
+    """Parse and run one command. Returns the exit code: 0 done, 2 bad usage or input, 1 anything else.
+
+    A training that is told to stop by a signal saves its state and exits with 128 + the number of the signal.
+    """
     if arguments in (["--version"], ["-V"]):
         from samodal import __version__
 
@@ -318,6 +323,9 @@ def run(arguments: list[str]) -> int:
     except InputError as error:
         print(f"samodal: {error}", file=sys.stderr)
         return 2
+    except StoppedError as stop:
+        print(f"samodal: {stop}", file=sys.stderr)
+        return stop.exit_code
     except KeyboardInterrupt:
         print("samodal: interrupted; nothing half-written was left", file=sys.stderr)
         return 1

@@ -3,6 +3,7 @@
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 from transformers.models.sam.modeling_sam import SamMLPBlock, SamPatchEmbeddings, SamVisionNeck
 
 from samodal.sam.adapters import Bottleneck, PromptGenerator
@@ -16,7 +17,12 @@ class ImageEncoder(nn.Module):
 
     Blocks attend within windows, except for a few that attend over the whole image (Li et al. 2022,
     "Exploring plain vision transformer backbones for object detection"; segment-anything, image_encoder.py).
+
+    Attributes:
+        checkpointing: keep only the input of each block for the backward pass, and compute the rest anew.
     """
+
+    checkpointing = False
 
     def __init__(self, config: AmodalSamConfig) -> None:
         super().__init__()
@@ -52,7 +58,10 @@ class ImageEncoder(nn.Module):
         for index, block in enumerate(self.layers):
             if prompts:
                 tokens = tokens + prompts(feature, index)
-            tokens = block(tokens)
+            if self.checkpointing and torch.is_grad_enabled():
+                tokens = checkpoint(block, tokens, use_reentrant=False)
+            else:
+                tokens = block(tokens)
         return self.neck(tokens)
 
 

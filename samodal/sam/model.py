@@ -182,14 +182,25 @@ class AmodalSam(nn.Module):
 
     def forward(
         self,
-        pixels: Tensor,
+        pixels: Tensor | None = None,
         points: Tensor | None = None,
         labels: Tensor | None = None,
         boxes: Tensor | None = None,
         mask_prompts: Tensor | None = None,
+        embeddings: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """`encode_pixels`, then `low_res_logits`: what training calls, on one device or many."""
-        return self.low_res_logits(self.encode_pixels(pixels), points, labels, boxes, mask_prompts)
+        """`encode_pixels`, then `low_res_logits`: what training calls, on one device or many.
+
+        Of `pixels` and `embeddings` (what `encode_pixels` gave for them) one is needed.
+
+        Raises:
+            InputError: neither is given.
+        """
+        if pixels is not None:
+            embeddings = self.encode_pixels(pixels)
+        elif embeddings is None:
+            raise InputError("pixels or embeddings are needed")
+        return self.low_res_logits(embeddings, points, labels, boxes, mask_prompts)
 
     # --- encoding ---
 

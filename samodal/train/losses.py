@@ -62,8 +62,9 @@ def mask_loss(
     focal_weight: float = 5.0,
     hidden_weight: float = 1.0,
     iou_weight: float = 1.0,
+    counts: torch.Tensor | None = None,
 ) -> dict[str, torch.Tensor]:
-    """The loss of a batch of prompts and its parts, each averaged over the valid prompts.
+    """The loss of a batch of prompts and its parts, each averaged over the valid prompts (or over `counts`).
 
     Args:
         logits: (B, N, h, w).
@@ -75,22 +76,37 @@ def mask_loss(
         hidden_weight: weight of a second dice loss outside the visible mask, for instances with a hidden part:
             there the visible mask gives no help, and a few pixels would be lost in the loss over the whole mask.
         iou_weight: weight of the loss that makes the predicted IoU true (the original leaves it untrained).
+        counts: `prompt_counts` of the whole batch of which this is a part: then the losses of all parts add up to
+            the loss of the whole, however it was cut. None: this is the whole.
 
     Returns:
         "loss", the weighted sum, and its parts by name.
     """
-    hidden_target = (target - visible).clamp(min=0)
-    has_hidden = valid & (hidden_target.sum((-2, -1)) > 0.5)
+    hidden_target, has_hidden = _hidden(target, visible, valid)
+    prompts, hidden = prompt_counts(target, visible, valid) if counts is None else counts
     outside = logits.masked_fill(visible > 0.5, -20.0)
     parts = {
-        "focal": _mean(mean_around(focal_loss(logits, target), target), valid),
-        "dice": _mean(dice_loss(logits, target), valid),
-        "hidden": _mean(dice_loss(outside, hidden_target), has_hidden),
-        "iou": _mean((predicted_iou - soft_iou(logits, target)) ** 2, valid),
+        "focal": _mean(mean_around(focal_loss(logits, target), target), valid, prompts),
+        "dice": _mean(dice_loss(logits, target), valid, prompts),
+        "hidden": _mean(dice_loss(outside, hidden_target), has_hidden, hidden),
+        "iou": _mean((predicted_iou - soft_iou(logits, target)) ** 2, valid, prompts),
     }
     weights = {"focal": focal_weight, "dice": 1.0, "hidden": hidden_weight, "iou": iou_weight}
     return {"loss": torch.stack([weights[name] * part for name, part in parts.items()]).sum(), **parts}
 
 
-def _mean(values: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
-    return (values * chosen).sum() / chosen.sum().clamp(min=1)
+def prompt_counts(target: torch.Tensor, visible: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+    """How many prompts there are, and how many of them have a hidden part: float32 (2,); see `mask_loss`."""
+    return torch.stack([valid.sum(), _hidden(target, visible, valid)[1].sum()]).float()
+
+
+def _hidden(
+    target: torch.Tensor, visible: torch.Tensor, valid: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The hidden parts (B, N, h, w), and for which prompts there is one, bool (B, N)."""
+    hidden = (target - visible).clamp(min=0)
+    return hidden, valid & (hidden.sum((-2, -1)) > 0.5)
+
+
+def _mean(values: torch.Tensor, chosen: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
+    return (values * chosen).sum() / torch.where(count > 0, count, 1)

@@ -56,22 +56,50 @@ class TrainOptions:
     """Steps between validations, each with a checkpoint."""
     validation_frames: int = 60
     """Frames of a validation, spread evenly."""
-    workers: int = 1
-    """Processes that make samples."""
+    workers: int | None = None
+    """Processes that make samples, 0 for none but this one; if not said, as many as there are free CPUs, at most 8."""
+
+    mirror: float = 0.5
+    """Share of the frames that are mirrored."""
+    light: float = 1.0
+    """How much brightness and contrast are changed: 0 not at all, 1 by up to a quarter."""
+    cache: str = "auto"
+    """Where embeddings of a frozen image encoder are kept: auto, off, or a folder. Needs crop 0 and light 0."""
+    cache_gb: float = 20
+    """Size of that folder; what was not used for longest is deleted first."""
+    accumulate: int = 1
+    """Parts in which a batch is worked on, one after the other: less memory, the same weights."""
+    checkpointing: bool = False
+    """Compute the blocks of the image encoder anew in the backward pass: less memory, more time."""
+    save_every: int | None = None
+    """Steps between checkpoints besides those of the validations."""
+    tensorboard: bool = False
+    """Write TensorBoard's files, with pictures, too; needs pip install 'samodal[tensorboard]'."""
 
     def __post_init__(self) -> None:
         at_least = dict.fromkeys(
             ("steps", "batch", "instances", "max_points", "validate_every", "validation_frames"), 1
-        ) | dict.fromkeys(("workers", "seed", "warmup"), 0)
+        ) | dict.fromkeys(("seed", "warmup"), 0)
         for name, least in at_least.items():
             if getattr(self, name) < least:
                 raise InputError(f"{name} {getattr(self, name)}: must be at least {least}")
-        for name in ("mask_prompt", "box_prompt", "crop"):
+        for name in ("mask_prompt", "box_prompt", "crop", "mirror"):
             share = getattr(self, name)
             if share is not None and not 0 <= share <= 1:
                 raise InputError(f"{name} {share}: a share is between 0 and 1")
         if not self.lr > 0:
             raise InputError(f"lr {self.lr}: must be above 0")
+        if self.accumulate < 1 or self.batch % self.accumulate:
+            raise InputError(
+                f"batch {self.batch}: cannot be cut into {self.accumulate} equal parts (accumulate)"
+            )
+        if self.workers is not None and self.workers < 0:
+            raise InputError(f"workers {self.workers}: must be at least 0")
+        if self.save_every is not None and self.save_every < 1:
+            raise InputError(f"save_every {self.save_every}: must be at least 1")
+        for name in ("light", "cache_gb"):
+            if getattr(self, name) < 0:
+                raise InputError(f"{name} {getattr(self, name):g}: must not be negative")
 
     def fitted_to(self, prompt_kinds: Sequence[str]) -> "TrainOptions":
         """These options, with the shares that were not said so that the model learns what it will be prompted with."""
