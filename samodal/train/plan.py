@@ -1,6 +1,7 @@
 """What a run is about to do: what learns, from how much, how long, and in how much memory."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -107,11 +108,13 @@ def saved_bytes(model: AmodalSam, frames: int, options: TrainOptions) -> int:
         return tensor
 
     with FakeTensorMode() as fake, torch.device(model.device):
-        weights = {name: fake.from_tensor(weight) for name, weight in model.named_parameters()}
+        weights: dict[str, Any] = {
+            name: fake.from_tensor(weight) for name, weight in model.named_parameters()
+        }
         if is_frozen(model):
             vision = model.config.vision_config
             grid = side // vision.patch_size
-            shown = {"embeddings": torch.empty(frames, vision.output_channels, grid, grid)}
+            shown: dict[str, Any] = {"embeddings": torch.empty(frames, vision.output_channels, grid, grid)}
         else:
             shown = {"pixels": torch.empty(frames, 3, side, side)}
         shown["points"] = torch.empty(frames, count, options.max_points, 2)
