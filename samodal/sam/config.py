@@ -7,7 +7,7 @@ from transformers.models.sam.configuration_sam import SamMaskDecoderConfig
 
 from samodal.errors import InputError
 
-ADAPTERS = ("none", "sam-adapter", "medical-adapter")
+ADAPTERS = ("none", "sam-adapter", "medical-adapter", "lora")
 PROMPT_KINDS = ("points", "box", "mask")
 DECODER_NORM_EPS = 1e-5  # what segment-anything computes with; transformers' own default is 1e-6
 
@@ -16,9 +16,12 @@ class AmodalSamConfig(SamConfig):
     """`transformers.SamConfig` plus what an amodal SAM adds; without adapter a plain SAM to transformers.
 
     Attributes:
-        adapter: "none", "sam-adapter" (prompt generator of SAM-Adapter) or "medical-adapter" (bottlenecks of
-            Medical-SAM-Adapter).
-        adapter_dim: inner width of the adapter; None: 1/32 of the encoder's (sam-adapter) or 1/4 (medical).
+        adapter: "none", "sam-adapter" (prompt generator of SAM-Adapter), "medical-adapter" (bottlenecks of
+            Medical-SAM-Adapter) or "lora" (on the attention of the encoder).
+        adapter_dim: inner width of the adapter; None: 1/32 of the encoder's (sam-adapter) or 1/4 (medical); the rank of
+            lora, None: 8.
+        lora_alpha: lora's change of a matrix is scaled by this / rank; None: twice the rank.
+        lora_mlp: lora is on the MLPs of the encoder, too.
         pad_before_norm: pad windows before the first norm of a block, as the adapter block of S-AModal does.
             Padding tokens then carry the norm's bias into the windows at the border; right is False.
         mixed_embedding: let the prompt generator read the patch embedding in another memory order, as the
@@ -31,6 +34,8 @@ class AmodalSamConfig(SamConfig):
 
     adapter: str = "none"
     adapter_dim: int | None = None
+    lora_alpha: float | None = None
+    lora_mlp: bool = False
     pad_before_norm: bool = False
     mixed_embedding: bool = False
     prompt_kinds: list[str] | tuple[str, ...] = ("points",)
@@ -50,7 +55,8 @@ class AmodalSamConfig(SamConfig):
     def adapter_width(self) -> int:
         """Inner width of the adapter, in channels."""
         width = self.vision_config.hidden_size
-        return self.adapter_dim or max(1, width // 32 if self.adapter == "sam-adapter" else width // 4)
+        usual = {"sam-adapter": width // 32, "medical-adapter": width // 4, "lora": 8}
+        return self.adapter_dim or max(1, usual.get(self.adapter, 1))
 
     @staticmethod
     def from_sam(config: SamConfig, **changes: Any) -> "AmodalSamConfig":
@@ -58,7 +64,8 @@ class AmodalSamConfig(SamConfig):
         values = config.to_dict()
         names = [
             *("vision_config", "prompt_encoder_config", "mask_decoder_config"),
-            *("adapter", "adapter_dim", "pad_before_norm", "mixed_embedding", "prompt_kinds"),
+            *("adapter", "adapter_dim", "lora_alpha", "lora_mlp"),
+            *("pad_before_norm", "mixed_embedding", "prompt_kinds"),
         ]
         return AmodalSamConfig(**{name: values[name] for name in names if name in values} | changes)
 

@@ -1,7 +1,6 @@
 """The training loop, in the open: plan, step, validate, save, and go on where a run was cut off."""
 
 import json
-import math
 import shutil
 import time
 from collections.abc import Sequence
@@ -28,9 +27,11 @@ from samodal.data.clip import Clip
 from samodal.errors import InputError
 from samodal.sam import AmodalSam
 from samodal.sam.adapters import is_adapter
-from samodal.train.losses import mask_loss
+from samodal.train.losses import batch_loss
+from samodal.train.optimisers import make_optimiser
 from samodal.train.options import TrainOptions
 from samodal.train.samples import FrameSamples, seen_instances
+from samodal.train.schedules import learning_rate
 from samodal.train.validate import chosen_frames, mean_ious
 
 
@@ -65,15 +66,17 @@ def train(
         raise InputError(
             f"batch {options.batch}: cannot be shared evenly by {accelerator.num_processes} processes"
         )
+    samples = FrameSamples(clips, model.image_size, options)
+    options = samples.options
+    _refuse_mixed_sizes(clips, options)
     choose_trainable(model, options)
-    optimiser = torch.optim.AdamW(_groups(model, options.weight_decay), lr=options.lr)
+    optimiser = make_optimiser(model, options)
     with accelerator.main_process_first():
         if accelerator.is_main_process:
             _prepare(out, _identity(model, clips, validation, options), resume)
         step, best = _load(out / "last", model, optimiser) if resume else (0, {})
     if accelerator.is_main_process:
         _forget_after(out, step)
-    samples = FrameSamples(clips, model.image_size, options)
     rest = Subset(samples, range(step * options.batch, len(samples)))
     loader = DataLoader(rest, options.batch, num_workers=options.workers, worker_init_fn=one_thread_a_worker)
     if accelerator.device.type == "cpu":
@@ -89,16 +92,10 @@ def train(
             group["lr"] = learning_rate(step, options)
         with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=options.dtype == "bf16"):
             logits, predicted_iou = model(batch["pixels"], **prompt_of_step(batch, step, options))
-        parts = mask_loss(
-            logits[:, :, 0],
-            predicted_iou[:, :, 0],
-            batch["target"],
-            batch["visible"],
-            batch["valid"],
-            hidden_weight=options.hidden_weight,
-        )
+        parts = batch_loss(logits[:, :, 0], predicted_iou[:, :, 0], batch, samples.image_size, options)
         accelerator.backward(parts["loss"])
-        accelerator.clip_grad_norm_(model.parameters(), options.clip_norm)
+        if options.clip_norm:
+            accelerator.clip_grad_norm_(model.parameters(), options.clip_norm)
         optimiser.step()
         optimiser.zero_grad()
         step += 1
@@ -121,6 +118,15 @@ def train(
             model.train()
     accelerator.wait_for_everyone()
     return best
+
+
+def _refuse_mixed_sizes(clips: Sequence[Clip], options: TrainOptions) -> None:
+    sizes = sorted({clip.video.size for clip in clips})
+    if options.loss_size == "frame" and options.batch > 1 and len(sizes) > 1:
+        raise InputError(
+            f"loss_size frame: frames of different sizes ({sizes[0]} and {sizes[1]}) cannot be in one batch; "
+            "choose batch 1 or loss_size low-res"
+        )
 
 
 def make_accelerator() -> Accelerator:
@@ -166,26 +172,19 @@ def prompt_of_step(
 
 
 def choose_trainable(model: AmodalSam, options: TrainOptions) -> None:
-    """Set `requires_grad`: everything, or only the decoder, the mask prompts and the adapters.
+    """Set `requires_grad`: everything; or only the decoder, the mask prompts and the adapters; or the decoder alone.
 
     The matrix that makes phases of positions is a constant and never learns.
 
-    In the original the adapters are left out of the optimiser and never learn.
+    In the original the adapters are left out of the optimiser and never learn: that is "decoder".
     """
     for name, parameter in model.named_parameters():
-        learns = name.startswith("mask_decoder.") or is_adapter(name)
-        if options.mask_prompt:
-            learns = learns or name.startswith("prompt_encoder.mask_embed.")
+        learns = name.startswith("mask_decoder.")
+        if options.train == "adapter":
+            learns = learns or is_adapter(name)
+            learns = learns or (bool(options.mask_prompt) and name.startswith("prompt_encoder.mask_embed."))
         constant = name.startswith("shared_image_embedding.")
         parameter.requires_grad_((learns or options.train == "all") and not constant)
-
-
-def learning_rate(step: int, options: TrainOptions) -> float:
-    """The learning rate in force in a step (counted from 0): linear warm-up, then a cosine down to zero."""
-    if step < options.warmup:
-        return options.lr * (step + 1) / options.warmup
-    done = (step - options.warmup) / max(1, options.steps - options.warmup)
-    return options.lr * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
 def plan(model: AmodalSam, options: TrainOptions, clips: int, step: int) -> str:
@@ -198,14 +197,6 @@ def plan(model: AmodalSam, options: TrainOptions, clips: int, step: int) -> str:
         f"steps {step} to {options.steps}, {options.batch} frames x {options.instances} prompts a step, "
         f"lr {options.lr:g}, {options.dtype}, seed {options.seed}"
     )
-
-
-def _groups(model: AmodalSam, weight_decay: float) -> list[dict[str, Any]]:
-    learning = [p for p in model.parameters() if p.requires_grad]
-    return [
-        {"params": [p for p in learning if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in learning if p.ndim <= 1], "weight_decay": 0.0},
-    ]
 
 
 def _identity(

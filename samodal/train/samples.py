@@ -22,16 +22,19 @@ from samodal.train.options import TrainOptions
 class FrameSamples(Dataset[dict[str, torch.Tensor]]):
     """Samples 0, 1, 2, ... drawn from the frames of some clips.
 
-    Each is a dict of tensors, with S the model's image size, h = S / 4 and N = `options.instances`:
+    Each is a dict of tensors, with S the model's image size, h = S / 4 and N = `options.instances`; `options` know
+    how many steps there are (`TrainOptions.in_steps`):
     "pixels" (3, S, S) normalised; "points" (N, P, 2) xy and "boxes" (N, 4) x0, y0, x1, y1 of the visible masks, in
-    input pixels; "mask_prompts" (N, h, h) logits; "target" and "visible" (N, h, h) in [0, 1]; "valid" (N,) bool,
-    False for padding.
+    input pixels; "mask_prompts" (N, h, h) logits; "target" and "visible" (N, h, h) in [0, 1], with
+    `loss_size` frame (N, H, W) in pixels of the frame; "valid" (N,) bool, False for padding.
     """
 
     def __init__(self, clips: Sequence[Clip], image_size: int, options: TrainOptions):
-        self.clips, self.image_size, self.options = clips, image_size, options
+        self.clips, self.image_size = clips, image_size
         self.frames = usable_frames(clips, options)
         self.usable = [index for index, frames in enumerate(self.frames) if len(frames)]
+        self.every = every_instance(clips, self.frames) if options.order == "epochs" else []
+        self.options = options.in_steps(len(self.every) or sum(map(len, self.frames)))
 
     def __len__(self) -> int:
         return self.options.steps * self.options.batch
@@ -39,14 +42,39 @@ class FrameSamples(Dataset[dict[str, torch.Tensor]]):
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         rng = np.random.default_rng([self.options.seed, index])
         for _ in range(1000):  # a frame in which nothing is seen teaches nothing: draw another
-            place = self.usable[int(rng.integers(len(self.usable)))]
-            clip, frames = self.clips[place], self.frames[place]
-            frame = frames[int(rng.integers(len(frames)))]
-            if seen := seen_instances(clip, frame):
+            clip, frame, seen = self.shuffled(index) if self.every else self.drawn(rng)
+            if seen:
                 sample = make_sample(clip.video[frame], seen, self.image_size, self.options, rng)
                 if sample is not None:
                     return sample
         raise InputError("training clips: no instance is seen in any of 1000 frames that were drawn")
+
+    def drawn(self, rng: np.random.Generator) -> tuple[Clip, int, list[Instance]]:
+        """Any frame, and the instances that are seen in it."""
+        place = self.usable[int(rng.integers(len(self.usable)))]
+        clip, frames = self.clips[place], self.frames[place]
+        frame = frames[int(rng.integers(len(frames)))]
+        return clip, frame, seen_instances(clip, frame)
+
+    def shuffled(self, index: int) -> tuple[Clip, int, list[Instance]]:
+        """One instance, such that an epoch has each once; what does not fill its last batch is left out."""
+        batch = self.options.batch
+        epoch, number = divmod(index, len(self.every) // batch * batch)
+        order = np.random.default_rng([self.options.seed, epoch]).permutation(len(self.every))
+        place, frame, track_id = self.every[order[number]]
+        clip = self.clips[place]
+        return clip, frame, [one for one in clip.instances(frame) if one.track_id == track_id]
+
+
+def every_instance(clips: Sequence[Clip], frames: Sequence[Sequence[int]]) -> list[tuple[int, int, int]]:
+    """Every instance of which enough is seen: number of the clip, frame, track id."""
+    return [
+        (place, frame, instance.track_id)
+        for place, clip in enumerate(clips)
+        for frame in frames[place]
+        for instance in seen_instances(clip, frame)
+        if masks.area(instance.visible) >= MIN_VISIBLE_PIXELS
+    ]
 
 
 def usable_frames(clips: Sequence[Clip], options: TrainOptions) -> list[Sequence[int]]:
@@ -76,7 +104,8 @@ def make_sample(
     """One sample from a frame, or None if the part of the frame that was drawn shows no instance."""
     visible = np.stack([masks.decode(instance.visible) for instance in seen if instance.visible])
     target = target_masks(seen, visible, options)
-    image, visible, target = _augment(image, visible, target, options.crop, rng)
+    if options.augment:
+        image, visible, target = _augment(image, visible, target, options.crop, rng)
     shown = visible.sum((1, 2)) >= MIN_VISIBLE_PIXELS
     if not shown.any():
         return None
@@ -97,13 +126,16 @@ def make_sample(
         rest = np.zeros((options.instances - count, *array.shape[1:]), np.float32)
         return torch.from_numpy(np.concatenate([array, rest]))
 
+    def at_loss_size(chosen: np.ndarray) -> np.ndarray:
+        return chosen if options.loss_size == "frame" else coverage(chosen, image_size)
+
     return {
         "pixels": to_pixels(resize_frame(image, image_size), image_size),
         "points": padded(points),
         "boxes": padded(boxes),
         "mask_prompts": padded(mask_prompts(cells)[chosen]),
-        "target": padded(coverage(target[chosen], image_size)),
-        "visible": padded(cells[chosen]),
+        "target": padded(at_loss_size(target[chosen])),
+        "visible": padded(at_loss_size(visible[chosen])),
         "valid": torch.arange(options.instances) < count,
     }
 
