@@ -102,8 +102,8 @@ class Train:
     resume: bool = False
     """Go on with the run in --out."""
     recipe: str = "default"
-    """What all options below are where they are not said: default, reference (as S-AModal's own code trains), or a TOML
-    file of yours. With --help after it, the defaults shown are those of the recipe."""
+    """Defaults of all options below: default, reference (as S-AModal's own code trains), or a TOML file of yours;
+    with --help, its values are shown."""
     start: Annotated[ModelOptions, tyro.conf.arg(name="")] = field(default_factory=ModelOptions)
     options: Annotated[TrainOptions, tyro.conf.arg(name="")] = field(default_factory=TrainOptions)
 

@@ -15,8 +15,7 @@ class ModelOptions:
     """What becomes of the model before it is trained."""
 
     adapter: Literal["none", "sam-adapter", "medical-adapter", "lora"] = "none"
-    """What is added to the image encoder; fresh adapters leave the model's answers unchanged at first. lora needs pip
-    install 'samodal[lora]'."""
+    """What is added to the image encoder; fresh, it changes no answer. lora needs pip install 'samodal[lora]'."""
     adapter_dim: int | None = None
     """Inner width of a fresh adapter; of lora the rank."""
     lora_alpha: float | None = None
@@ -57,13 +56,12 @@ class TrainOptions:
     augment: bool = True
     """Crop, mirror, change brightness and contrast; if not, frames are shown as they are."""
     order: Literal["random", "epochs"] = "random"
-    """random: each sample is a frame drawn anew; epochs: each instance is shown once an epoch, shuffled, and alone
-    (needs --instances 1)."""
+    """random: each sample is a frame drawn anew; epochs: each instance comes once an epoch, alone (--instances 1)."""
 
     steps: int = 5000
-    """Optimiser steps."""
+    """Optimiser steps, where the length of the run is not said in epochs."""
     epochs: int | None = None
-    """Length of the run in epochs, instead of --steps."""
+    """Epochs, instead of --steps."""
     epoch_steps: int | None = None
     """Steps of an epoch; if not said, as many as show each frame (order epochs: each instance) once."""
     batch: int = 2
@@ -74,13 +72,13 @@ class TrainOptions:
     lr: float = 3e-4
     """Highest learning rate."""
     schedule: Literal["cosine", "poly", "step", "reference"] = "cosine"
-    """How the learning rate falls after the warm-up: along a cosine to zero; poly: (1 - share done) ^ 0.9; step: cut
-    after every few epochs; reference: poly as the original's code sets it, one step late."""
+    """How the learning rate falls: cosine; poly, (1 - share done) ^ 0.9; step, cut after every few epochs; or
+    reference, poly as the original's code sets it, one step late."""
     warmup: int = 200
     """Steps in which the learning rate rises linearly."""
     drop_every: int = 10
     """Epochs between cuts of the learning rate (step, reference)."""
-    drop: float = 0.1
+    drop_factor: float = 0.1
     """What is left of the learning rate by a cut."""
     beta1: float = 0.9
     """How slowly the optimiser's mean of gradients changes."""
@@ -100,10 +98,9 @@ class TrainOptions:
     """Share of the learning rate for weights with projected gradients."""
 
     loss: LossForm = "per-mask"
-    """Of focal and dice loss: per-mask = every pixel and every mask for itself; reference = as in the original's code,
-    the focal form of the mean over the batch, one dice ratio over the batch."""
+    """Focal loss of every pixel and dice of every mask; or as in the original's code, both over the whole batch."""
     loss_size: Literal["low-res", "frame"] = "low-res"
-    """Where masks are compared: on the decoder's grid, or enlarged to the frame, as in the original's code."""
+    """Where masks are compared: on the decoder's grid, or, as in the original's code, in the pixels of the frame."""
     focal_weight: float = 5.0
     """Weight of the focal loss beside the dice loss."""
     hidden_weight: float = 1.0
@@ -144,7 +141,7 @@ class TrainOptions:
             share = getattr(self, name)
             if share is not None and not 0 <= share <= 1:
                 raise InputError(f"{name} {share}: a share is between 0 and 1")
-        for name in ("lr", "drop", "galore_scale"):
+        for name in ("lr", "drop_factor", "galore_scale"):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} {getattr(self, name)}: must be above 0")
         if self.order == "epochs" and self.instances != 1:

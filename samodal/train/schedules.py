@@ -32,10 +32,10 @@ def poly(step: int, options: TrainOptions) -> float:
 
 
 def stepwise(step: int, options: TrainOptions) -> float:
-    """Linear warm-up, then constant, cut by `drop` after every `drop_every` epochs."""
+    """Linear warm-up, then constant, cut by `drop_factor` after every `drop_every` epochs."""
     if step < options.warmup:
         return (step + 1) / options.warmup
-    return options.drop ** (step // _steps_between_drops(options))
+    return options.drop_factor ** (step // _steps_between_drops(options))
 
 
 def reference(step: int, options: TrainOptions) -> float:
@@ -48,7 +48,7 @@ def reference(step: int, options: TrainOptions) -> float:
         return stepwise(step, options)
     if step == 0:
         return 1.0
-    cut = options.drop if step % _steps_between_drops(options) == 0 else 1.0
+    cut = options.drop_factor if step % _steps_between_drops(options) == 0 else 1.0
     return cut * poly(step - 1, options)
 
 

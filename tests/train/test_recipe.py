@@ -1,5 +1,5 @@
 import tomllib
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -39,9 +39,8 @@ def test_flags_win_over_the_recipe() -> None:
     command = parsed("--recipe", "reference", "--lr", "1e-3", "--adapter", "none")
     assert (command.options.lr, command.options.warmup, command.start.adapter) == (1e-3, 200, "none")
     assert command.options.epochs == 10
-    assert parsed("--steps", "7", "--recipe=reference").options == read_recipe(
-        "reference", ("epochs",)
-    ).train.__class__(**{**asdict(read_recipe("reference").train), "epochs": None, "steps": 7})
+    steps = parsed("--steps", "7", "--recipe=reference").options
+    assert steps == replace(read_recipe("reference").train, epochs=None, steps=7)
     assert parsed("--epochs", "3").options.epochs == 3
     with pytest.raises(InputError, match="--steps and --epochs"):
         parsed("--epochs", "3", "--steps=5")

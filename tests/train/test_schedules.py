@@ -24,7 +24,9 @@ def test_ends() -> None:
 
 
 def test_step_cuts_after_every_few_epochs() -> None:
-    values = rates(schedule="step", warmup=0, batch=2, epochs=6, drop_every=2, drop=0.5)  # 5 steps an epoch
+    values = rates(
+        schedule="step", warmup=0, batch=2, epochs=6, drop_every=2, drop_factor=0.5
+    )  # 5 steps an epoch
     assert values == pytest.approx([1.0] * 10 + [0.5] * 10 + [0.25] * 10)
 
 
