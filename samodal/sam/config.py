@@ -1,5 +1,6 @@
 """What a model is made of: the configuration of an amodal SAM, and the sizes that have a name."""
 
+import math
 from typing import Any
 
 from transformers import SamConfig
@@ -43,6 +44,13 @@ class AmodalSamConfig(SamConfig):
     def __post_init__(self, **kwargs: Any) -> None:
         if self.adapter not in ADAPTERS:
             raise InputError(f"adapter {self.adapter!r} is not known; choose one of {', '.join(ADAPTERS)}")
+        if self.adapter_dim is not None and not (type(self.adapter_dim) is int and self.adapter_dim > 0):
+            raise InputError(f"adapter_dim {self.adapter_dim!r}: a width of at least 1 is expected")
+        alpha = self.lora_alpha
+        if alpha is not None and not (type(alpha) in (int, float) and 0 < alpha < math.inf):
+            raise InputError(f"lora_alpha {alpha!r}: a number above 0 is expected")
+        if type(self.lora_mlp) is not bool:
+            raise InputError(f"lora_mlp {self.lora_mlp!r}: true or false is expected")
         if unknown := set(self.prompt_kinds) - set(PROMPT_KINDS):
             raise InputError(
                 f"prompt kinds {sorted(unknown)} are not known; choose from {', '.join(PROMPT_KINDS)}"

@@ -7,7 +7,7 @@ import torch
 from samodal.errors import InputError
 from samodal.sam.config import nano_config
 from samodal.sam.initialise import initialise_adapters
-from samodal.sam.lora import LoraOptions, lora_fields
+from samodal.sam.lora import LoraOptions, lora_fields, refuse_other_lora
 from samodal.sam.model import AmodalSam
 
 ORIGINAL_SUFFIXES = (".pth", ".pt", ".bin", ".safetensors")
@@ -67,4 +67,6 @@ def load_model(
         raise InputError(f"{name}: has no {adapter}" + (f" but a {has}" if has != "none" else ""))
     if has != "none" and adapter_dim not in (None, model.config.adapter_width):
         raise InputError(f"{name}: has a {has} of width {model.config.adapter_width}, not {adapter_dim}")
+    if lora is not None:
+        refuse_other_lora(model.config, lora, name)
     return model

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from samodal.errors import missing_extra
+from samodal.errors import InputError, missing_extra
 
 if TYPE_CHECKING:
     from samodal.sam.config import AmodalSamConfig
@@ -29,6 +29,26 @@ def lora_fields(adapter: str, lora: LoraOptions | None) -> dict[str, Any]:
     return {"lora_alpha": chosen.alpha, "lora_mlp": chosen.mlp} if adapter == "lora" else {}
 
 
+def refuse_other_lora(config: "AmodalSamConfig", wanted: LoraOptions, name: str) -> None:
+    """Make sure that a model has the LoRA that is asked for.
+
+    Raises:
+        InputError: it has none, or another one.
+    """
+    if wanted == LoraOptions():
+        return
+    if config.adapter != "lora":
+        raise InputError(f"{name}: lora_alpha and lora_mlp are of the adapter lora, not of {config.adapter}")
+    if wanted.alpha not in (None, lora_scale(config)) or (wanted.mlp and not config.lora_mlp):
+        where = "attention and MLPs" if config.lora_mlp else "attention only"
+        raise InputError(f"{name}: has a lora already, of alpha {lora_scale(config):g}, on {where}")
+
+
+def lora_scale(config: "AmodalSamConfig") -> float:
+    """Alpha of LoRA: what its change of a matrix is scaled by, times the rank."""
+    return config.lora_alpha or 2 * config.adapter_width
+
+
 def add_lora(encoder: nn.Module, config: "AmodalSamConfig") -> None:
     """Put LoRA on the attention of all blocks, and where `config` says so on their MLPs.
 
@@ -39,10 +59,9 @@ def add_lora(encoder: nn.Module, config: "AmodalSamConfig") -> None:
         from peft import LoraConfig, inject_adapter_in_model
     except ImportError:
         raise missing_extra("peft", "lora", "adapter lora") from None
-    rank = config.adapter_width
     lora = LoraConfig(
-        r=rank,
-        lora_alpha=config.lora_alpha or 2 * rank,
+        r=config.adapter_width,
+        lora_alpha=lora_scale(config),
         target_modules=[*ATTENTION, *(MLP if config.lora_mlp else ())],
         init_lora_weights=False,  # `initialise` does it
     )

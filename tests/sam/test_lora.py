@@ -109,6 +109,38 @@ def test_weights_must_fit(plain: Path, tmp_path: Path) -> None:
         AmodalSam.from_pretrained(tmp_path / "lora", "sam-adapter")
 
 
+def test_a_trained_one_is_not_exchanged_in_silence(plain: Path, tmp_path: Path) -> None:
+    with_lora(plain).save_pretrained(tmp_path / "lora")
+
+    def load(**wanted) -> AmodalSam:
+        return load_model(str(tmp_path / "lora"), "lora", new_adapter=True, lora=LoraOptions(**wanted))
+
+    for right in ({}, {"alpha": 6.0}):
+        assert load(**right).config.lora_alpha == 6
+    for wrong in ({"alpha": 3.0}, {"mlp": True}):
+        with pytest.raises(InputError, match="has a lora already, of alpha 6, on attention only"):
+            load(**wrong)
+    with pytest.raises(InputError, match="not of none"):
+        load_model(str(plain), new_adapter=True, lora=LoraOptions(mlp=True))
+
+
+@pytest.mark.parametrize("wrong", [{"lora_alpha": "much"}, {"adapter_dim": -3}, {"lora_mlp": "x"}])
+def test_a_damaged_configuration(plain: Path, tmp_path: Path, wrong: dict) -> None:
+    with_lora(plain).save_pretrained(tmp_path / "lora")
+    config = tmp_path / "lora/config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), **wrong}))
+    with pytest.raises(InputError, match=f"config.json.*{next(iter(wrong))}"):
+        AmodalSam.from_pretrained(tmp_path / "lora")
+
+
+def test_in_16_bits(plain: Path, tmp_path: Path) -> None:
+    with_lora(plain).save_pretrained(tmp_path / "lora")
+    exact = embedding(AmodalSam.from_pretrained(tmp_path / "lora"))
+    half = AmodalSam.from_pretrained(tmp_path / "lora", dtype=torch.bfloat16)
+    assert embedding(half).dtype == torch.bfloat16
+    torch.testing.assert_close(embedding(half).float(), exact, atol=0.2, rtol=0.1)
+
+
 def test_on_an_original_checkpoint(plain: Path) -> None:
     model = AmodalSam.from_pretrained(plain)
     state = model.to_original()
