@@ -7,14 +7,15 @@ import re
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 from tyro.conf import Positional
 
 from samodal.errors import InputError, StoppedError
-from samodal.prompts import PromptKind, PromptOptions
-from samodal.train.options import TrainOptions
+from samodal.prompts import PromptOptions
+from samodal.train.options import ModelOptions, TrainOptions
+from samodal.train.recipe import read_recipe
 
 
 @dataclass
@@ -56,7 +57,7 @@ class Predict:
     masks (DAVIS)."""
     model: str = "samodal-nano"
     """samodal-nano (bundled), a model folder, a Hugging Face id, or a checkpoint of segment-anything or S-AModal."""
-    adapter: Literal["none", "sam-adapter", "medical-adapter"] = "none"
+    adapter: Literal["none", "sam-adapter", "medical-adapter", "lora"] = "none"
     """For checkpoints of S-AModal: with which adapter they were trained."""
     out: Path | None = None
     """Where the results go; runs/predict/<name of the video or of its folder> if not said."""
@@ -98,18 +99,14 @@ class Train:
     """What to start from: samodal-nano, a model folder, an original checkpoint, or scratch-nano (random weights)."""
     out: Path = Path("runs/train")
     """Where checkpoints (last/, best/) and log.jsonl go."""
-    adapter: Literal["none", "sam-adapter", "medical-adapter"] = "none"
-    """What is added to the image encoder; fresh adapters leave the model's answers unchanged at first."""
-    adapter_dim: int | None = None
-    """Inner width of a fresh adapter."""
-    fresh_adapter: bool = False
-    """Start a fresh adapter even where the checkpoint file holds weights of one."""
-    prompt_kinds: tuple[PromptKind, ...] = ()
-    """What the model is to be prompted with by default from now on; as before if not said."""
     resume: bool = False
     """Go on with the run in --out."""
     check: bool = True
     """Look at the data first as samodal check does, for half a minute at most, and refuse what it calls an error."""
+    recipe: str = "default"
+    """Defaults of all options below: default, reference (as S-AModal's own code trains), or a TOML file of yours;
+    with --help, its values are shown."""
+    start: Annotated[ModelOptions, tyro.conf.arg(name="")] = field(default_factory=ModelOptions)
     options: Annotated[TrainOptions, tyro.conf.arg(name="")] = field(default_factory=TrainOptions)
 
     def run(self) -> None:
@@ -293,16 +290,38 @@ class Show:
             print(f"no browser here; open {report.resolve()}")
 
 
-Command = (
-    Annotated[Demo, tyro.conf.subcommand("demo")]
-    | Annotated[Predict, tyro.conf.subcommand("predict")]
-    | Annotated[Train, tyro.conf.subcommand("train")]
-    | Annotated[Synth, tyro.conf.subcommand("synth")]
-    | Annotated[Score, tyro.conf.subcommand("score")]
-    | Annotated[Convert, tyro.conf.subcommand("convert")]
-    | Annotated[Check, tyro.conf.subcommand("check")]
-    | Annotated[Show, tyro.conf.subcommand("show")]
-)
+Command = Demo | Predict | Train | Synth | Score | Convert | Check | Show
+
+
+def _commands(arguments: list[str]) -> Any:
+    """The commands as tyro takes them; what the recipe says are the defaults of `train`."""
+    return (
+        Annotated[Demo, tyro.conf.subcommand("demo")]
+        | Annotated[Predict, tyro.conf.subcommand("predict")]
+        | Annotated[Train, tyro.conf.subcommand("train", default=_train_defaults(arguments))]
+        | Annotated[Synth, tyro.conf.subcommand("synth")]
+        | Annotated[Score, tyro.conf.subcommand("score")]
+        | Annotated[Convert, tyro.conf.subcommand("convert")]
+        | Annotated[Check, tyro.conf.subcommand("check")]
+        | Annotated[Show, tyro.conf.subcommand("show")]
+    )
+
+
+def _train_defaults(arguments: list[str]) -> Train:
+    """`train` as its recipe says, so that flags win over it and --help shows it.
+
+    Raises:
+        InputError: no such recipe, or not a right one; or steps and epochs are both said.
+    """
+    said = dict(zip(arguments, [*arguments[1:], ""], strict=True)) if arguments[:1] == ["train"] else {}
+    said |= dict(word.split("=", 1) for word in said if word.startswith("--") and "=" in word)
+    if {"--steps", "--epochs"} <= said.keys():
+        raise InputError("--steps and --epochs: one of them is the length of the run")
+    length = {"--steps": "epochs", "--epochs": "steps"}  # which of the recipe's is overruled
+    recipe = said.get("--recipe", "default")
+    values = read_recipe(recipe, without=tuple(name for flag, name in length.items() if flag in said))
+    missing: Any = tyro.MISSING
+    return Train(missing, missing, missing, recipe=recipe, start=values.start, options=values.train)
 
 
 def run(arguments: list[str]) -> int:
@@ -345,7 +364,7 @@ def _parse(arguments: list[str]) -> Command | int:
     try:
         with contextlib.redirect_stderr(usage):
             return tyro.cli(
-                Command,
+                _commands(arguments),
                 prog="samodal",
                 args=arguments,
                 description="Amodal video instance segmentation: visible masks in, full shapes out.",

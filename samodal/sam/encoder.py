@@ -8,6 +8,7 @@ from transformers.models.sam.modeling_sam import SamMLPBlock, SamPatchEmbeddings
 
 from samodal.sam.adapters import Bottleneck, PromptGenerator
 from samodal.sam.config import AmodalSamConfig
+from samodal.sam.lora import add_lora
 
 CHUNK = 256  # query tokens whose attention is held in memory at once when no gradient is needed
 
@@ -47,6 +48,8 @@ class ImageEncoder(nn.Module):
                 vision.patch_size,
                 config.mixed_embedding,
             )
+        if config.adapter == "lora":
+            add_lora(self, config)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """(B, 3, S, S) -> (B, C, g, g)."""

@@ -103,6 +103,7 @@ def encoder_name(model: AmodalSam, dtype: str) -> str:
     config = model.config
     made_of = [__version__, dtype, model.device.type, config.vision_config.to_json_string(), config.adapter]
     made_of += [config.adapter_width, config.pad_before_norm, config.mixed_embedding]
+    made_of += [config.lora_alpha, config.lora_mlp]
     name = hashlib.blake2b(repr(made_of).encode(), digest_size=16)
     for key, weight in model.vision_encoder.state_dict().items():
         name.update(key.encode())
@@ -127,7 +128,7 @@ def open_cache(model: AmodalSam, options: TrainOptions) -> tuple[EmbeddingCache 
     reasons = []
     if not is_frozen(model):
         reasons.append("the image encoder learns (its adapter, or all of it)")
-    if options.crop or options.light:
+    if options.augment and (options.crop or options.light):
         reasons.append(f"frames change (crop {options.crop:g}, light {options.light:g}; both must be 0)")
     if options.cache == "off":
         return None, "embeddings are not kept (cache off)"

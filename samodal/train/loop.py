@@ -5,7 +5,6 @@ import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,11 +18,13 @@ from samodal.sam.adapters import is_adapter
 from samodal.train import checkpoint
 from samodal.train.cache import EmbeddingCache, embed, is_frozen, open_cache
 from samodal.train.log import Averages, RunLog
-from samodal.train.losses import mask_loss, prompt_counts
+from samodal.train.losses import batch_loss, prompt_counts
+from samodal.train.optimisers import make_optimiser
 from samodal.train.options import TrainOptions
 from samodal.train.plan import plan
 from samodal.train.processes import make_accelerator, make_loader, plain_attention, step_seed
 from samodal.train.samples import FrameSamples, Sample, parts_of, seen_instances
+from samodal.train.schedules import learning_rate
 from samodal.train.stop import noting_signals, refuse_broken, refuse_to_go_on, told_to_stop
 from samodal.train.validate import chosen_frames, mean_ious, pictures
 
@@ -64,9 +65,12 @@ def train(
             f"batch {options.batch}: cannot be shared evenly by {accelerator.num_processes} processes"
             + (f" in {options.accumulate} parts each" if options.accumulate > 1 else "")
         )
+    samples = FrameSamples(clips, model.image_size, options)
+    options = samples.options
+    _refuse_mixed_sizes(clips, options)
     choose_trainable(model, options)
     model.vision_encoder.checkpointing = options.checkpointing
-    optimiser = torch.optim.AdamW(_groups(model, options.weight_decay), lr=options.lr)
+    optimiser = make_optimiser(model, options)
     with accelerator.main_process_first():
         if accelerator.is_main_process:
             made_of = checkpoint.identity(model, clips, validation, options)
@@ -80,7 +84,7 @@ def train(
         plain_attention(model.mask_decoder)
     wrapped, optimiser = accelerator.prepare(model, optimiser)
     cache, about_cache = open_cache(model, options)
-    samples = FrameSamples(clips, model.image_size, options, cache)
+    samples.embeddings = cache
     loader = make_loader(accelerator, samples, step * options.batch)
     log = None
     if accelerator.is_main_process:
@@ -103,8 +107,8 @@ def train(
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate(step, options)
             learn_from(batch, step, accelerator, model, wrapped, options, cache, averages)
-            norm = accelerator.clip_grad_norm_(wrapped.parameters(), options.clip_norm)
-            averages.end_step(step, norm)
+            limit = options.clip_norm or math.inf
+            averages.end_step(step, accelerator.clip_grad_norm_(wrapped.parameters(), limit))
             optimiser.step()
             optimiser.zero_grad()
             step += 1
@@ -138,6 +142,15 @@ def train(
     return best
 
 
+def _refuse_mixed_sizes(clips: Sequence[Clip], options: TrainOptions) -> None:
+    sizes = sorted({clip.video.size for clip in clips})
+    if options.loss_size == "frame" and options.batch > 1 and len(sizes) > 1:
+        raise InputError(
+            f"loss_size frame: frames of different sizes ({sizes[0]} and {sizes[1]}) cannot be in one batch; "
+            "choose batch 1 or loss_size low-res"
+        )
+
+
 def learn_from(
     batch: Sample,
     step: int,
@@ -165,14 +178,8 @@ def learn_from(
             with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=options.dtype == "bf16"):
                 image = shown_image(model, part, cache)
                 logits, predicted_iou = wrapped(**image, **prompt_of_step(part, step, options))
-            losses = mask_loss(
-                logits[:, :, 0],
-                predicted_iou[:, :, 0],
-                part["target"],
-                part["visible"],
-                part["valid"],
-                hidden_weight=options.hidden_weight,
-                counts=counts,
+            losses = batch_loss(
+                logits[:, :, 0], predicted_iou[:, :, 0], part, model.image_size, options, counts
             )
             accelerator.backward(losses["loss"])
         averages.add(losses)
@@ -201,31 +208,16 @@ def prompt_of_step(batch: Sample, step: int, options: TrainOptions) -> dict[str,
 
 
 def choose_trainable(model: AmodalSam, options: TrainOptions) -> None:
-    """Set `requires_grad`: everything, or only the decoder, the mask prompts and the adapters.
+    """Set `requires_grad`: everything; or only the decoder, the mask prompts and the adapters; or the decoder alone.
 
     The matrix that makes phases of positions is a constant and never learns.
 
-    In the original the adapters are left out of the optimiser and never learn.
+    In the original the adapters are left out of the optimiser and never learn: that is "decoder".
     """
     for name, parameter in model.named_parameters():
-        learns = name.startswith("mask_decoder.") or is_adapter(name)
-        if options.mask_prompt:
-            learns = learns or name.startswith("prompt_encoder.mask_embed.")
+        learns = name.startswith("mask_decoder.")
+        if options.train == "adapter":
+            learns = learns or is_adapter(name)
+            learns = learns or (bool(options.mask_prompt) and name.startswith("prompt_encoder.mask_embed."))
         constant = name.startswith("shared_image_embedding.")
         parameter.requires_grad_((learns or options.train == "all") and not constant)
-
-
-def learning_rate(step: int, options: TrainOptions) -> float:
-    """The learning rate in force in a step (counted from 0): linear warm-up, then a cosine down to zero."""
-    if step < options.warmup:
-        return options.lr * (step + 1) / options.warmup
-    done = (step - options.warmup) / max(1, options.steps - options.warmup)
-    return options.lr * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
-
-
-def _groups(model: AmodalSam, weight_decay: float) -> list[dict[str, Any]]:
-    learning = [p for p in model.parameters() if p.requires_grad]
-    return [
-        {"params": [p for p in learning if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in learning if p.ndim <= 1], "weight_decay": 0.0},
-    ]

@@ -11,8 +11,9 @@ from torch.autograd.graph import saved_tensors_hooks
 from samodal.data.clip import Clip
 from samodal.sam import AmodalSam
 from samodal.sam.adapters import is_adapter
+from samodal.sam.images import Size
 from samodal.train.cache import is_frozen
-from samodal.train.losses import mask_loss
+from samodal.train.losses import batch_loss
 from samodal.train.options import TrainOptions
 from samodal.train.samples import seen_instances, usable_frames
 
@@ -38,16 +39,17 @@ def plan(
     """The plan of a run that begins at `step`, in a few lines."""
     frames = sum(len(known) for known in usable_frames(clips, options))
     samples = options.steps * options.batch
+    epochs = options.steps / (options.epoch_steps or frames / options.batch)
     lines = [
         f"plan: {options.target} masks from {len(clips)} clips with {frames} frames, about "
         f"{instances_a_frame(clips, options):.1f} instances each",
         f"  steps {step} to {options.steps} of {options.batch} frames, at most {options.instances} prompts each: "
-        f"{samples} samples, {samples / frames:.1f} epochs",
+        f"{samples} samples, {epochs:.1f} epochs",
         *(f"  {line}" for line in what_learns(model)),
         f"  {options.dtype}, seed {options.seed}, {processes} process{'es' * (processes > 1)}, "
         f"{workers} loader workers each, batch in {options.accumulate} parts",
         *(f"  {note}" for note in notes),
-        f"  {memory(model, options, processes)}",
+        f"  {memory(model, options, processes, clips[0].video.size)}",
     ]
     return "\n".join(lines)
 
@@ -75,8 +77,8 @@ def instances_a_frame(clips: Sequence[Clip], options: TrainOptions) -> float:
     return float(np.mean([len(seen_instances(*places[index])) for index in chosen]))
 
 
-def memory(model: AmodalSam, options: TrainOptions, processes: int) -> str:
-    """Memory of a process and what it is made of.
+def memory(model: AmodalSam, options: TrainOptions, processes: int, size: Size) -> str:
+    """Memory of a process and what it is made of, for frames of this size (H, W).
 
     Activations are counted, not guessed: a pass through the same model without numbers (torch's fake tensors) notes
     every tensor that the backward pass would need. What comes on top is the program itself, temporaries (of a frozen
@@ -85,19 +87,20 @@ def memory(model: AmodalSam, options: TrainOptions, processes: int) -> str:
     weights = sum(p.numel() * p.element_size() for p in model.parameters())
     gradients = sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad)
     frames = options.batch // processes // options.accumulate
-    activations = saved_bytes(model, frames, options)
+    activations = saved_bytes(model, frames, options, size)
     total = weights + 3 * gradients + activations
     return (
         f"memory: about {total / 1e9:.2f} GB a process = weights {weights / 1e9:.2f} + gradients "
-        f"{gradients / 1e9:.2f} + Adam's two means {2 * gradients / 1e9:.2f} + activations of {frames} frames "
+        f"{gradients / 1e9:.2f} + optimiser {2 * gradients / 1e9:.2f} + activations of {frames} frames "
         f"{activations / 1e9:.2f}, beside the program"
     )
 
 
-def saved_bytes(model: AmodalSam, frames: int, options: TrainOptions) -> int:
+def saved_bytes(model: AmodalSam, frames: int, options: TrainOptions, size: Size) -> int:
     """Bytes that the backward pass needs of a forward pass of `frames` frames with all their prompts.
 
-    Of the prompts of a training the dearest, with masks, counts where it is ever shown.
+    Of the prompts of a training the dearest, with masks, counts where it is ever shown. `size` is that of the frames,
+    (H, W), which counts where masks are compared at it.
     """
     side, cells, count = model.image_size, model.image_size // 4, options.instances
     found: dict[int, torch.UntypedStorage] = {}
@@ -121,11 +124,13 @@ def saved_bytes(model: AmodalSam, frames: int, options: TrainOptions) -> int:
         shown["labels"] = torch.ones(frames, count, options.max_points, dtype=torch.long)
         if options.mask_prompt:
             shown["mask_prompts"] = torch.empty(frames, count, cells, cells)
-        masks, valid = torch.empty(frames, count, cells, cells), torch.ones(frames, count, dtype=torch.bool)
+        compared = size if options.loss_size == "frame" else (cells, cells)
+        masks = torch.empty(frames, count, *compared)
+        batch = {"target": masks, "visible": masks, "valid": torch.ones(frames, count, dtype=torch.bool)}
         with saved_tensors_hooks(note, lambda tensor: tensor):
             with torch.autocast(model.device.type, torch.bfloat16, enabled=options.dtype == "bf16"):
                 logits, iou = torch.func.functional_call(model, weights, (), shown, tie_weights=False)
-            mask_loss(logits[:, :, 0], iou[:, :, 0], masks, masks, valid)
+            batch_loss(logits[:, :, 0], iou[:, :, 0], batch, side, options)
         for weight in weights.values():
             found.pop(weight.untyped_storage()._cdata, None)
     return sum(storage.nbytes() for storage in found.values())

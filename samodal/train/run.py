@@ -11,6 +11,7 @@ from samodal.data.clip import Clip
 from samodal.errors import InputError
 from samodal.sam import AmodalSam
 from samodal.sam.load import load_model
+from samodal.sam.lora import LoraOptions
 from samodal.train.loop import train
 
 if TYPE_CHECKING:
@@ -36,16 +37,18 @@ def run(command: "Train") -> None:
 
 def build_model(command: "Train") -> AmodalSam:
     """The model to start from, with the adapter and the prompt kinds that were asked for."""
+    start = command.start
     model = load_model(
         command.model,
-        command.adapter,
-        command.adapter_dim,
+        start.adapter,
+        start.adapter_dim,
         new_adapter=True,
         seed=command.options.seed,
-        fresh_adapter=command.fresh_adapter,
+        fresh_adapter=start.fresh_adapter,
+        lora=LoraOptions(start.lora_alpha, start.lora_mlp),
     )
-    if command.prompt_kinds:
-        model.config.prompt_kinds = list(command.prompt_kinds)
+    if start.prompt_kinds:
+        model.config.prompt_kinds = list(start.prompt_kinds)
     return model
 
 

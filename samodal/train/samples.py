@@ -34,8 +34,9 @@ class FrameSamples(Dataset[Sample]):
     Each is a dict, with S the model's image size, h = S / 4 and N = `options.instances`: "pixels" (3, S, S)
     normalised, or "embedding" (C, g, g) where the cache has it (the other one is None), and "key", under which
     the cache holds it; "points" (N, P, 2) xy and "boxes" (N, 4) x0, y0, x1, y1 of the visible masks, in input
-    pixels; "mask_prompts" (N, h, h) logits; "target" and "visible" (N, h, h) in [0, 1]; "valid" (N,) bool, False
-    for padding.
+    pixels; "mask_prompts" (N, h, h) logits; "target" and "visible" (N, h, h) in [0, 1], with `loss_size` frame
+    (N, H, W) in pixels of the frame; "valid" (N,) bool, False for padding. `options` know how many steps there are
+    (`TrainOptions.in_steps`).
     """
 
     def __init__(
@@ -45,9 +46,11 @@ class FrameSamples(Dataset[Sample]):
         options: TrainOptions,
         embeddings: EmbeddingCache | None = None,
     ):
-        self.clips, self.image_size, self.options, self.embeddings = clips, image_size, options, embeddings
+        self.clips, self.image_size, self.embeddings = clips, image_size, embeddings
         self.frames = usable_frames(clips, options)
         self.usable = [index for index, frames in enumerate(self.frames) if len(frames)]
+        self.every = every_instance(clips, self.frames) if options.order == "epochs" else []
+        self.options = options.in_steps(len(self.every) or sum(map(len, self.frames)))
         self.keys: dict[tuple[int, int, bool], str] = {}
 
     def __len__(self) -> int:
@@ -60,16 +63,30 @@ class FrameSamples(Dataset[Sample]):
         """Clip, frame and content of a sample."""
         rng = np.random.default_rng([self.options.seed, index])
         for _ in range(1000):  # a frame in which nothing is seen teaches nothing: draw another
-            place = self.usable[int(rng.integers(len(self.usable)))]
-            clip, frames = self.clips[place], self.frames[place]
-            frame = frames[int(rng.integers(len(frames)))]
-            if seen := seen_instances(clip, frame):
+            place, frame, seen = self.shuffled(index) if self.every else self.drawn(rng)
+            if seen:
+                clip = self.clips[place]
                 view = View.draw(clip.video.size, self.options, rng)
                 image = cache(lambda clip=clip, frame=frame, view=view: view.of_image(clip.video[frame]))
                 prompts = draw_prompts(image, seen, view, self.image_size, self.options, rng)
                 if prompts is not None:
                     return clip, frame, prompts | self._input((place, frame, view.mirrored), image)
         raise InputError("training clips: no instance is seen in any of 1000 frames that were drawn")
+
+    def drawn(self, rng: np.random.Generator) -> tuple[int, int, list[Instance]]:
+        """Number of the clip and frame, any of all, and the instances that are seen in it."""
+        place = self.usable[int(rng.integers(len(self.usable)))]
+        clip, frames = self.clips[place], self.frames[place]
+        frame = frames[int(rng.integers(len(frames)))]
+        return place, frame, seen_instances(clip, frame)
+
+    def shuffled(self, index: int) -> tuple[int, int, list[Instance]]:
+        """One instance, such that an epoch has each once; what does not fill its last batch is left out."""
+        batch = self.options.batch
+        epoch, number = divmod(index, len(self.every) // batch * batch)
+        order = np.random.default_rng([self.options.seed, epoch]).permutation(len(self.every))
+        place, frame, track_id = self.every[order[number]]
+        return place, frame, [one for one in self.clips[place].instances(frame) if one.track_id == track_id]
 
     def _input(self, place: tuple[int, int, bool], image: Callable[[], np.ndarray]) -> Sample:
         """What the model is shown: the frame, or what its frozen encoder once made of it.
@@ -89,6 +106,17 @@ class FrameSamples(Dataset[Sample]):
         if embedding is None:
             pixels = to_pixels(resized(), self.image_size)
         return {"pixels": pixels, "embedding": embedding, "key": key}
+
+
+def every_instance(clips: Sequence[Clip], frames: Sequence[Sequence[int]]) -> list[tuple[int, int, int]]:
+    """Every instance of which enough is seen: number of the clip, frame, track id."""
+    return [
+        (place, frame, instance.track_id)
+        for place, clip in enumerate(clips)
+        for frame in frames[place]
+        for instance in seen_instances(clip, frame)
+        if masks.area(instance.visible) >= MIN_VISIBLE_PIXELS
+    ]
 
 
 def collate(samples: Sequence[Sample]) -> Sample:
@@ -173,12 +201,15 @@ def draw_prompts(
         rest = np.zeros((options.instances - count, *array.shape[1:]), np.float32)
         return torch.from_numpy(np.concatenate([array, rest]))
 
+    def at_loss_size(chosen: np.ndarray) -> np.ndarray:
+        return chosen if options.loss_size == "frame" else coverage(chosen, image_size)
+
     return {
         "points": padded(points),
         "boxes": padded(boxes),
         "mask_prompts": padded(mask_prompts(cells)[chosen]),
-        "target": padded(coverage(target[chosen], image_size)),
-        "visible": padded(cells[chosen]),
+        "target": padded(at_loss_size(target[chosen])),
+        "visible": padded(at_loss_size(visible[chosen])),
         "valid": torch.arange(options.instances) < count,
     }
 
@@ -197,6 +228,8 @@ class View:
     def draw(size: Size, options: TrainOptions, rng: np.random.Generator) -> "View":
         """A view of a frame of this size (H, W)."""
         rows, columns = slice(0, size[0]), slice(0, size[1])
+        if not options.augment:
+            return View(rows, columns, False, 1, 0)
         if rng.random() < options.crop:
             height, width = size
             h = int(height * rng.uniform(0.5, 1))

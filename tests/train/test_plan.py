@@ -44,13 +44,14 @@ def test_parameters_are_counted_by_part() -> None:
 
 
 @pytest.mark.parametrize(
-    ("adapter", "learns"), [("none", "adapter"), ("sam-adapter", "adapter"), ("none", "all")]
+    ("adapter", "learns"),
+    [("none", "adapter"), ("sam-adapter", "adapter"), ("lora", "adapter"), ("none", "all")],
 )
 def test_activations_are_those_that_a_real_pass_keeps(adapter: str, learns: str) -> None:
     options = replace(OPTIONS, train=learns)  # type: ignore[arg-type]
     model = learning_sam(adapter, options)
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
-    estimate = saved_bytes(model, 2, options)
+    estimate = saved_bytes(model, 2, options, (48, 64))
     assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
 
     storages = {}
@@ -78,13 +79,16 @@ def test_activations_are_those_that_a_real_pass_keeps(adapter: str, learns: str)
 def test_cheaper_ways_are_seen_in_the_estimate() -> None:
     options = replace(OPTIONS, train="all")
     model = learning_sam("none", options)
-    full, half = saved_bytes(model, 2, options), saved_bytes(model, 1, options)
+    full, half = saved_bytes(model, 2, options, (48, 64)), saved_bytes(model, 1, options, (48, 64))
     assert half < 0.6 * full
-    assert saved_bytes(model, 2, replace(options, dtype="bf16")) < 0.9 * full
+    assert saved_bytes(model, 2, replace(options, loss_size="frame", crop=0.0), (480, 640)) > 2 * full
+    assert saved_bytes(model, 2, replace(options, dtype="bf16"), (48, 64)) < 0.9 * full
     model.vision_encoder.checkpointing = True
-    assert saved_bytes(model, 2, options) < full
+    assert saved_bytes(model, 2, options, (48, 64)) < full
     frozen = learning_sam("none", OPTIONS)
-    assert saved_bytes(frozen, 2, OPTIONS) < saved_bytes(learning_sam("sam-adapter", OPTIONS), 2, OPTIONS)
+    assert saved_bytes(frozen, 2, OPTIONS, (48, 64)) < saved_bytes(
+        learning_sam("sam-adapter", OPTIONS), 2, OPTIONS, (48, 64)
+    )
 
 
 def test_pictures_show_what_is_seen_said_and_true() -> None:
