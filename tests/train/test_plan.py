@@ -31,7 +31,7 @@ def test_it_says_what_is_about_to_happen() -> None:
         "steps 4 to 10 of 2 frames, at most 3 prompts each: 20 samples, 1.1 epochs",
         "image encoder: 0 of 61,216",
         "a note",
-        "memory: about 0.0",
+        "memory: at least 0.0",
     ):
         assert part in text
 

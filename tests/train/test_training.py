@@ -6,17 +6,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader
 from toys import tiny_sam, toy_clip
 
 from samodal import masks
+from samodal.data import open_dataset
+from samodal.data.asd import write_sequence
 from samodal.data.clip import Clip, Instance
 from samodal.errors import InputError
 from samodal.sam import AmodalSam
 from samodal.train import loop, processes
+from samodal.train.cache import EmbeddingCache
 from samodal.train.loop import choose_trainable, train
 from samodal.train.options import TrainOptions
 from samodal.train.recipe import read_recipe
-from samodal.train.samples import FrameSamples
+from samodal.train.samples import FrameSamples, collate
 from samodal.video import Video
 
 CLIPS = [toy_clip(seed) for seed in range(2)]
@@ -149,8 +153,17 @@ def test_both_arithmetics_in_one_process(tmp_path: Path) -> None:
         assert {weight.dtype for weight in model.parameters()} == {torch.float32}
 
 
-def test_loader_processes_can_be_spawned() -> None:
+def test_loader_processes_can_be_spawned(tmp_path: Path) -> None:
     assert pickle.loads(pickle.dumps(processes.prepare_worker)) is processes.prepare_worker
+    clip = CLIPS[0]
+    frames = ((clip.video[frame], clip.instances(frame)) for frame in range(len(clip)))
+    write_sequence(tmp_path, "train", "front", f"{0:014d}_Clear_Toy", frames, {})
+    cache = EmbeddingCache(tmp_path / "cache", "encoder", 1e9)
+    samples = FrameSamples(list(open_dataset("asd", tmp_path, "train")), 64, OPTIONS, cache)
+    again = pickle.loads(pickle.dumps(samples))
+    assert torch.equal(again[3]["target"], samples[3]["target"])
+    loader = DataLoader(samples, 2, num_workers=1, collate_fn=collate, multiprocessing_context="spawn")
+    assert torch.equal(next(iter(loader))["target"], collate([samples[0], samples[1]])["target"])
 
 
 def test_shares_follow_the_prompts_of_the_model() -> None:
