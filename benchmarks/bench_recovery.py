@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 from rich.table import Table
-from samodal.track import open_tracker
 
 from samodal import masks
 from samodal.data.labelled_files import read_labelled
@@ -32,6 +31,7 @@ from samodal.motion.perspective import PerspectiveMotion
 from samodal.point_shift import shift_by_point
 from samodal.prompts import pick_points, prompt_rng
 from samodal.recover import Mode, recover_track
+from samodal.track import open_tracker
 from samodal.video import Track, Video, VideoTracks
 
 FIRST_SEED = 800_000  # clips that neither training nor choosing anything has seen

@@ -7,14 +7,15 @@ import re
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 from tyro.conf import Positional
 
-from samodal.errors import InputError
-from samodal.prompts import PromptKind, PromptOptions
-from samodal.train.options import TrainOptions
+from samodal.errors import InputError, StoppedError
+from samodal.prompts import PromptOptions
+from samodal.train.options import ModelOptions, TrainOptions
+from samodal.train.recipe import read_recipe
 
 
 @dataclass
@@ -56,7 +57,7 @@ class Predict:
     masks (DAVIS)."""
     model: str = "samodal-nano"
     """samodal-nano (bundled), a model folder, a Hugging Face id, or a checkpoint of segment-anything or S-AModal."""
-    adapter: Literal["none", "sam-adapter", "medical-adapter"] = "none"
+    adapter: Literal["none", "sam-adapter", "medical-adapter", "lora"] = "none"
     """For checkpoints of S-AModal: with which adapter they were trained."""
     out: Path | None = None
     """Where the results go; runs/predict/<name of the video or of its folder> if not said."""
@@ -98,16 +99,14 @@ class Train:
     """What to start from: samodal-nano, a model folder, an original checkpoint, or scratch-nano (random weights)."""
     out: Path = Path("runs/train")
     """Where checkpoints (last/, best/) and log.jsonl go."""
-    adapter: Literal["none", "sam-adapter", "medical-adapter"] = "none"
-    """What is added to the image encoder; fresh adapters leave the model's answers unchanged at first."""
-    adapter_dim: int | None = None
-    """Inner width of a fresh adapter."""
-    fresh_adapter: bool = False
-    """Start a fresh adapter even where the checkpoint file holds weights of one."""
-    prompt_kinds: tuple[PromptKind, ...] = ()
-    """What the model is to be prompted with by default from now on; as before if not said."""
     resume: bool = False
     """Go on with the run in --out."""
+    check: bool = True
+    """Look at the data first as samodal check does, for half a minute at most, and refuse what it calls an error."""
+    recipe: str = "default"
+    """Defaults of all options below: default, reference (as S-AModal's own code trains), or a TOML file of yours;
+    with --help, its values are shown."""
+    start: Annotated[ModelOptions, tyro.conf.arg(name="")] = field(default_factory=ModelOptions)
     options: Annotated[TrainOptions, tyro.conf.arg(name="")] = field(default_factory=TrainOptions)
 
     def run(self) -> None:
@@ -291,20 +290,45 @@ class Show:
             print(f"no browser here; open {report.resolve()}")
 
 
-Command = (
-    Annotated[Demo, tyro.conf.subcommand("demo")]
-    | Annotated[Predict, tyro.conf.subcommand("predict")]
-    | Annotated[Train, tyro.conf.subcommand("train")]
-    | Annotated[Synth, tyro.conf.subcommand("synth")]
-    | Annotated[Score, tyro.conf.subcommand("score")]
-    | Annotated[Convert, tyro.conf.subcommand("convert")]
-    | Annotated[Check, tyro.conf.subcommand("check")]
-    | Annotated[Show, tyro.conf.subcommand("show")]
-)
+Command = Demo | Predict | Train | Synth | Score | Convert | Check | Show
+
+
+def _commands(arguments: list[str]) -> Any:
+    """The commands as tyro takes them; what the recipe says are the defaults of `train`."""
+    return (
+        Annotated[Demo, tyro.conf.subcommand("demo")]
+        | Annotated[Predict, tyro.conf.subcommand("predict")]
+        | Annotated[Train, tyro.conf.subcommand("train", default=_train_defaults(arguments))]
+        | Annotated[Synth, tyro.conf.subcommand("synth")]
+        | Annotated[Score, tyro.conf.subcommand("score")]
+        | Annotated[Convert, tyro.conf.subcommand("convert")]
+        | Annotated[Check, tyro.conf.subcommand("check")]
+        | Annotated[Show, tyro.conf.subcommand("show")]
+    )
+
+
+def _train_defaults(arguments: list[str]) -> Train:
+    """`train` as its recipe says, so that flags win over it and --help shows it.
+
+    Raises:
+        InputError: no such recipe, or not a right one; or steps and epochs are both said.
+    """
+    said = dict(zip(arguments, [*arguments[1:], ""], strict=True)) if arguments[:1] == ["train"] else {}
+    said |= dict(word.split("=", 1) for word in said if word.startswith("--") and "=" in word)
+    if {"--steps", "--epochs"} <= said.keys():
+        raise InputError("--steps and --epochs: one of them is the length of the run")
+    length = {"--steps": "epochs", "--epochs": "steps"}  # which of the recipe's is overruled
+    recipe = said.get("--recipe", "default")
+    values = read_recipe(recipe, without=tuple(name for flag, name in length.items() if flag in said))
+    missing: Any = tyro.MISSING
+    return Train(missing, missing, missing, recipe=recipe, start=values.start, options=values.train)
 
 
 def run(arguments: list[str]) -> int:
-    """Parse and run one command. Returns the exit code: 0 done, 2 bad usage or input, 1 anything else."""
+    """Parse and run one command. Returns the exit code: 0 done, 2 bad usage or input, 1 anything else.
+
+    A training that is told to stop by a signal saves its state and exits with 128 + the number of the signal.
+    """
     if arguments in (["--version"], ["-V"]):
         from samodal import __version__
 
@@ -318,6 +342,9 @@ def run(arguments: list[str]) -> int:
     except InputError as error:
         print(f"samodal: {error}", file=sys.stderr)
         return 2
+    except StoppedError as stop:
+        print(f"samodal: {stop}", file=sys.stderr)
+        return stop.exit_code
     except KeyboardInterrupt:
         print("samodal: interrupted; nothing half-written was left", file=sys.stderr)
         return 1
@@ -337,7 +364,7 @@ def _parse(arguments: list[str]) -> Command | int:
     try:
         with contextlib.redirect_stderr(usage):
             return tyro.cli(
-                Command,
+                _commands(arguments),
                 prog="samodal",
                 args=arguments,
                 description="Amodal video instance segmentation: visible masks in, full shapes out.",

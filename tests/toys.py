@@ -1,6 +1,9 @@
 """Small things that several tests share: a toy clip with a true occlusion, and the smallest SAM."""
 
+import zlib
+
 import numpy as np
+import torch
 
 from samodal import masks
 from samodal.data.clip import Clip, Instance
@@ -37,3 +40,15 @@ def toy_clip(seed: int = 0, frames: int = 6, hidden: bool = False, name: str = "
 def tiny_sam(adapter: str = "sam-adapter") -> AmodalSam:
     config = sam_config(64, 32, 2, 2, (1,), window=2, decoder_width=32, decoder_mlp=32, adapter=adapter)
     return AmodalSam(config, seed=0)
+
+
+def golden_weight(name: str, shape: tuple[int, ...] | list[int], scale: float) -> torch.Tensor:
+    """The weight recipe of the goldens (shared/golden/README.md)."""
+    noise = np.random.default_rng(zlib.crc32(name.encode())).standard_normal(shape).astype(np.float32)
+    if name.endswith("positional_encoding_gaussian_matrix"):
+        value = noise
+    elif name.endswith("weight") and len(shape) == 1:
+        value = 1 + np.float32(0.1) * noise
+    else:
+        value = noise * np.float32(scale)
+    return torch.from_numpy(np.asarray(value))

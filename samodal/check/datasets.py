@@ -75,7 +75,7 @@ def check_asd(root: Path, advance: Callable[[], None] = lambda: None) -> list[Fi
         sequences.setdefault(annotations.relative_to(root).parts[0], set()).add(annotations.name)
         images = Path(*annotations.parts[: len(root.parts)], annotations.relative_to(root).parts[0], "images")
         images = images.joinpath(*annotations.relative_to(root).parts[2:])
-        findings.extend(_check_asd_sequence(annotations, images))
+        findings.extend(check_asd_sequence(annotations, images))
         advance()
     findings.extend(check_leakage({split: sorted(names) for split, names in sequences.items()}))
     return list(findings)
@@ -87,7 +87,8 @@ def asd_sequences(root: Path) -> list[Path]:
     return sorted({path.parent for path in found if ".partial" not in str(path)})
 
 
-def _check_asd_sequence(annotations: Path, images: Path) -> list[Finding]:
+def check_asd_sequence(annotations: Path, images: Path) -> list[Finding]:
+    """Faults in the files of one sequence, from the folders of its annotations and of its images."""
     findings = Findings()
     jsons = {path.name.removesuffix("_aminseg.json"): path for path in annotations.glob("*_aminseg.json")}
     frames = {path.name.rpartition("_rgb.")[0]: path for path in images.glob("*_rgb.*")}

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-_PARTS = ("prompt_generator", "space_adapter", "mlp_adapter")
+_PARTS = ("prompt_generator", "space_adapter", "mlp_adapter", "lora_A", "lora_B")
 
 
 def is_adapter(name: str) -> bool:

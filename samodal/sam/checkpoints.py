@@ -69,7 +69,7 @@ def select_original(state: State, name: str, adapter: str, fresh_adapter: bool) 
     models without it; with `fresh_adapter` also trained weights of the adapter.
     """
     prompt_generator = "image_encoder.prompt_generator."
-    if adapter == "none" and any(key.startswith(prompt_generator) for key in state):
+    if adapter in ("none", "lora") and any(key.startswith(prompt_generator) for key in state):
         # All checkpoints of S-AModal carry one, and only those of its mode samadpt have trained it.
         logging.getLogger("samodal").warning(
             f"{name}: the prompt generator in it is left out; the adapter sam-adapter would use it"

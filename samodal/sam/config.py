@@ -1,5 +1,6 @@
 """What a model is made of: the configuration of an amodal SAM, and the sizes that have a name."""
 
+import math
 from typing import Any
 
 from transformers import SamConfig
@@ -7,7 +8,7 @@ from transformers.models.sam.configuration_sam import SamMaskDecoderConfig
 
 from samodal.errors import InputError
 
-ADAPTERS = ("none", "sam-adapter", "medical-adapter")
+ADAPTERS = ("none", "sam-adapter", "medical-adapter", "lora")
 PROMPT_KINDS = ("points", "box", "mask")
 DECODER_NORM_EPS = 1e-5  # what segment-anything computes with; transformers' own default is 1e-6
 
@@ -16,9 +17,12 @@ class AmodalSamConfig(SamConfig):
     """`transformers.SamConfig` plus what an amodal SAM adds; without adapter a plain SAM to transformers.
 
     Attributes:
-        adapter: "none", "sam-adapter" (prompt generator of SAM-Adapter) or "medical-adapter" (bottlenecks of
-            Medical-SAM-Adapter).
-        adapter_dim: inner width of the adapter; None: 1/32 of the encoder's (sam-adapter) or 1/4 (medical).
+        adapter: "none", "sam-adapter" (prompt generator of SAM-Adapter), "medical-adapter" (bottlenecks of
+            Medical-SAM-Adapter) or "lora" (on the attention of the encoder).
+        adapter_dim: inner width of the adapter; None: 1/32 of the encoder's (sam-adapter) or 1/4 (medical); the rank of
+            lora, None: 8.
+        lora_alpha: lora's change of a matrix is scaled by this / rank; None: twice the rank.
+        lora_mlp: lora is on the MLPs of the encoder, too.
         pad_before_norm: pad windows before the first norm of a block, as the adapter block of S-AModal does.
             Padding tokens then carry the norm's bias into the windows at the border; right is False.
         mixed_embedding: let the prompt generator read the patch embedding in another memory order, as the
@@ -31,6 +35,8 @@ class AmodalSamConfig(SamConfig):
 
     adapter: str = "none"
     adapter_dim: int | None = None
+    lora_alpha: float | None = None
+    lora_mlp: bool = False
     pad_before_norm: bool = False
     mixed_embedding: bool = False
     prompt_kinds: list[str] | tuple[str, ...] = ("points",)
@@ -38,6 +44,13 @@ class AmodalSamConfig(SamConfig):
     def __post_init__(self, **kwargs: Any) -> None:
         if self.adapter not in ADAPTERS:
             raise InputError(f"adapter {self.adapter!r} is not known; choose one of {', '.join(ADAPTERS)}")
+        if self.adapter_dim is not None and not (type(self.adapter_dim) is int and self.adapter_dim > 0):
+            raise InputError(f"adapter_dim {self.adapter_dim!r}: a width of at least 1 is expected")
+        alpha = self.lora_alpha
+        if alpha is not None and not (type(alpha) in (int, float) and 0 < alpha < math.inf):
+            raise InputError(f"lora_alpha {alpha!r}: a number above 0 is expected")
+        if type(self.lora_mlp) is not bool:
+            raise InputError(f"lora_mlp {self.lora_mlp!r}: true or false is expected")
         if unknown := set(self.prompt_kinds) - set(PROMPT_KINDS):
             raise InputError(
                 f"prompt kinds {sorted(unknown)} are not known; choose from {', '.join(PROMPT_KINDS)}"
@@ -50,7 +63,8 @@ class AmodalSamConfig(SamConfig):
     def adapter_width(self) -> int:
         """Inner width of the adapter, in channels."""
         width = self.vision_config.hidden_size
-        return self.adapter_dim or max(1, width // 32 if self.adapter == "sam-adapter" else width // 4)
+        usual = {"sam-adapter": width // 32, "medical-adapter": width // 4, "lora": 8}
+        return self.adapter_dim or max(1, usual.get(self.adapter, 1))
 
     @staticmethod
     def from_sam(config: SamConfig, **changes: Any) -> "AmodalSamConfig":
@@ -58,7 +72,8 @@ class AmodalSamConfig(SamConfig):
         values = config.to_dict()
         names = [
             *("vision_config", "prompt_encoder_config", "mask_decoder_config"),
-            *("adapter", "adapter_dim", "pad_before_norm", "mixed_embedding", "prompt_kinds"),
+            *("adapter", "adapter_dim", "lora_alpha", "lora_mlp"),
+            *("pad_before_norm", "mixed_embedding", "prompt_kinds"),
         ]
         return AmodalSamConfig(**{name: values[name] for name in names if name in values} | changes)
 

@@ -3,10 +3,12 @@
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 from transformers.models.sam.modeling_sam import SamMLPBlock, SamPatchEmbeddings, SamVisionNeck
 
 from samodal.sam.adapters import Bottleneck, PromptGenerator
 from samodal.sam.config import AmodalSamConfig
+from samodal.sam.lora import add_lora
 
 CHUNK = 256  # query tokens whose attention is held in memory at once when no gradient is needed
 
@@ -16,7 +18,12 @@ class ImageEncoder(nn.Module):
 
     Blocks attend within windows, except for a few that attend over the whole image (Li et al. 2022,
     "Exploring plain vision transformer backbones for object detection"; segment-anything, image_encoder.py).
+
+    Attributes:
+        checkpointing: keep only the input of each block for the backward pass, and compute the rest anew.
     """
+
+    checkpointing = False
 
     def __init__(self, config: AmodalSamConfig) -> None:
         super().__init__()
@@ -41,6 +48,8 @@ class ImageEncoder(nn.Module):
                 vision.patch_size,
                 config.mixed_embedding,
             )
+        if config.adapter == "lora":
+            add_lora(self, config)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """(B, 3, S, S) -> (B, C, g, g)."""
@@ -52,7 +61,10 @@ class ImageEncoder(nn.Module):
         for index, block in enumerate(self.layers):
             if prompts:
                 tokens = tokens + prompts(feature, index)
-            tokens = block(tokens)
+            if self.checkpointing and torch.is_grad_enabled():
+                tokens = checkpoint(block, tokens, use_reentrant=False)
+            else:
+                tokens = block(tokens)
         return self.neck(tokens)
 
 

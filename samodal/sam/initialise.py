@@ -6,6 +6,7 @@ from transformers.models.sam.modeling_sam import SamPositionalEmbedding
 
 from samodal.sam.adapters import Bottleneck, PromptGenerator
 from samodal.sam.encoder import ImageEncoder
+from samodal.sam.lora import initialise_lora
 
 
 def initialise(module: nn.Module, generator: torch.Generator) -> None:
@@ -27,6 +28,7 @@ def initialise(module: nn.Module, generator: torch.Generator) -> None:
         if isinstance(part, PromptGenerator | Bottleneck):
             for layer in part.last_layers:
                 nn.init.zeros_(layer.weight)
+    initialise_lora(module, generator)
 
 
 def initialise_adapters(model: nn.Module, seed: int) -> None:
@@ -35,3 +37,4 @@ def initialise_adapters(model: nn.Module, seed: int) -> None:
     for module in model.modules():
         if isinstance(module, PromptGenerator | Bottleneck):
             initialise(module, generator)
+    initialise_lora(model, generator)

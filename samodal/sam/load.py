@@ -7,6 +7,7 @@ import torch
 from samodal.errors import InputError
 from samodal.sam.config import nano_config
 from samodal.sam.initialise import initialise_adapters
+from samodal.sam.lora import LoraOptions, lora_fields, refuse_other_lora
 from samodal.sam.model import AmodalSam
 
 ORIGINAL_SUFFIXES = (".pth", ".pt", ".bin", ".safetensors")
@@ -20,6 +21,7 @@ def load_model(
     device: torch.device | str | None = None,
     seed: int = 0,
     fresh_adapter: bool = False,
+    lora: LoraOptions | None = None,
 ) -> AmodalSam:
     """Load a model.
 
@@ -33,6 +35,7 @@ def load_model(
         device: None: CPU.
         seed: of new weights.
         fresh_adapter: start with a new adapter also where the model has one.
+        lora: of a new lora: its scale, and where it is put.
 
     Raises:
         InputError: no such model, its weights do not fit, or it has not the adapter that is asked for.
@@ -40,7 +43,8 @@ def load_model(
     if name == "scratch-nano":
         if not new_adapter:
             raise InputError("scratch-nano: has random weights; it is there to be trained")
-        return AmodalSam(nano_config(adapter=adapter, adapter_dim=adapter_dim), seed).to(device)
+        config = nano_config(adapter=adapter, adapter_dim=adapter_dim, **lora_fields(adapter, lora))
+        return AmodalSam(config, seed).to(device)
     if Path(name).suffix in ORIGINAL_SUFFIXES and not Path(name).is_dir():
         model = AmodalSam.from_original(
             name,
@@ -50,10 +54,11 @@ def load_model(
             adapter_dim=adapter_dim,
             device=device,
             seed=seed,
+            lora=lora,
         )
     else:
         wanted = adapter if new_adapter and adapter != "none" else None
-        model = AmodalSam.from_pretrained(name, wanted, adapter_dim=adapter_dim, seed=seed)
+        model = AmodalSam.from_pretrained(name, wanted, adapter_dim=adapter_dim, seed=seed, lora=lora)
         if fresh_adapter:
             initialise_adapters(model, seed)
         model.to(device)
@@ -62,4 +67,6 @@ def load_model(
         raise InputError(f"{name}: has no {adapter}" + (f" but a {has}" if has != "none" else ""))
     if has != "none" and adapter_dim not in (None, model.config.adapter_width):
         raise InputError(f"{name}: has a {has} of width {model.config.adapter_width}, not {adapter_dim}")
+    if lora is not None:
+        refuse_other_lora(model.config, lora, name)
     return model

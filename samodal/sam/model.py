@@ -16,6 +16,7 @@ from samodal.sam import images, storage
 from samodal.sam.config import AmodalSamConfig
 from samodal.sam.encoder import ImageEncoder
 from samodal.sam.initialise import initialise
+from samodal.sam.lora import LoraOptions
 
 
 @dataclass
@@ -84,6 +85,7 @@ class AmodalSam(nn.Module):
         dtype: torch.dtype | None = None,
         seed: int = 0,
         adapter_dim: int | None = None,
+        lora: LoraOptions | None = None,
     ) -> "AmodalSam":
         """Load a model that `save_pretrained` wrote, or one of transformers' `SamModel`.
 
@@ -95,11 +97,12 @@ class AmodalSam(nn.Module):
             dtype: None: float32, also where the file holds float16. Positions are float32 always.
             seed: of the weights of a new adapter.
             adapter_dim: inner width of a new adapter; None: its usual width.
+            lora: of a new adapter "lora": its scale, and where it is put.
 
         Raises:
             InputError: no such model, or its weights do not fit its configuration.
         """
-        model = storage.load_folder(cls, name_or_path, adapter, adapter_dim, seed)
+        model = storage.load_folder(cls, name_or_path, adapter, adapter_dim, seed, lora)
         return storage.cast(model, device, dtype).eval()
 
     @classmethod
@@ -116,6 +119,7 @@ class AmodalSam(nn.Module):
         seed: int = 0,
         adapter_dim: int | None = None,
         fresh_adapter: bool = False,
+        lora: LoraOptions | None = None,
     ) -> "AmodalSam":
         """Load a checkpoint in the naming of segment-anything and S-AModal, of any size.
 
@@ -125,7 +129,8 @@ class AmodalSam(nn.Module):
 
         Args:
             source: a .pth or .safetensors file, or a state dict.
-            adapter: "none", "sam-adapter" or "medical-adapter" (the original's normal, samadpt, adapt).
+            adapter: "none", "sam-adapter" or "medical-adapter" (the original's normal, samadpt, adapt), or "lora",
+                which is always new.
             config: None: recognised from the shapes (see `checkpoints.recognise` for what cannot be).
             pad_before_norm: True repeats the arithmetic of the original's adapter block (`AmodalSamConfig`);
                 None: as `config` says, or False.
@@ -136,13 +141,14 @@ class AmodalSam(nn.Module):
             seed: of the weights of a new adapter.
             adapter_dim: inner width of a new adapter; None: its usual width.
             fresh_adapter: start with a new adapter also where the checkpoint has one.
+            lora: of a new adapter "lora": its scale, and where it is put.
 
         Raises:
             InputError: the file cannot be read; or lists the weights that are missing, unexpected or of
                 another shape.
         """
         model = storage.load_original(
-            cls, source, adapter, config, pad_before_norm, new_adapter, fresh_adapter, adapter_dim, seed
+            cls, source, adapter, config, pad_before_norm, new_adapter, fresh_adapter, adapter_dim, seed, lora
         )
         return storage.cast(model, device, dtype).eval()
 
@@ -150,18 +156,22 @@ class AmodalSam(nn.Module):
         """The weights in the original's naming, as `from_original` reads them (copies, on the CPU).
 
         The original's code computes the same with them only where `mixed_embedding` and `pad_before_norm` are
-        True in the configuration, or concern another adapter.
+        True in the configuration, or concern another adapter. LoRA is merged into the matrices that it changes.
         """
         return storage.to_original(self)
 
-    def save_pretrained(self, folder: str | Path, dtype: torch.dtype | None = None) -> None:
+    def save_pretrained(
+        self, folder: str | Path, dtype: torch.dtype | None = None, merged: bool = False
+    ) -> None:
         """Write `config.json` and `model.safetensors`, each all of it or nothing.
 
         Args:
             folder: made where it is missing.
             dtype: of the weights in the file (torch.float16 halves it) but the positions; None: as they are.
+            merged: merge LoRA into the matrices that it changes, so that a plain SAM is written. Other adapters are
+                not of that kind and stay.
         """
-        storage.save(self, folder, dtype)
+        storage.save(self, folder, dtype, merged)
 
     # --- what it is ---
 
@@ -182,14 +192,25 @@ class AmodalSam(nn.Module):
 
     def forward(
         self,
-        pixels: Tensor,
+        pixels: Tensor | None = None,
         points: Tensor | None = None,
         labels: Tensor | None = None,
         boxes: Tensor | None = None,
         mask_prompts: Tensor | None = None,
+        embeddings: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """`encode_pixels`, then `low_res_logits`: what training calls, on one device or many."""
-        return self.low_res_logits(self.encode_pixels(pixels), points, labels, boxes, mask_prompts)
+        """`encode_pixels`, then `low_res_logits`: what training calls, on one device or many.
+
+        Of `pixels` and `embeddings` (what `encode_pixels` gave for them) one is needed.
+
+        Raises:
+            InputError: neither is given.
+        """
+        if pixels is not None:
+            embeddings = self.encode_pixels(pixels)
+        elif embeddings is None:
+            raise InputError("pixels or embeddings are needed")
+        return self.low_res_logits(embeddings, points, labels, boxes, mask_prompts)
 
     # --- encoding ---
 

@@ -15,6 +15,7 @@ from samodal.sam import checkpoints, reading
 from samodal.sam.adapters import is_adapter
 from samodal.sam.config import AmodalSamConfig
 from samodal.sam.initialise import initialise_adapters
+from samodal.sam.lora import LoraOptions, lora_fields, merged_weights, stored_name
 from samodal.sam.reading import State
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def load_folder(
     adapter: str | None,
     adapter_dim: int | None,
     seed: int,
+    lora: LoraOptions | None,
 ) -> "AmodalSam":
     """The model of a folder, in float32 on the CPU; see `AmodalSam.from_pretrained`."""
     folder = reading.find_folder(name_or_path)
@@ -37,11 +39,11 @@ def load_folder(
             raise InputError(
                 f"{folder}: has a trained {config.adapter}, which cannot be exchanged for {adapter}"
             )
-        config = AmodalSamConfig.from_sam(config, adapter=adapter, adapter_dim=adapter_dim)
+        fields = lora_fields(str(adapter), lora)
+        config = AmodalSamConfig.from_sam(config, adapter=adapter, adapter_dim=adapter_dim, **fields)
     model = _empty(model_class, config)
-    _fill(
-        model, {own: own for own, _ in model.named_parameters()}, reading.read_weights(folder), folder, fresh
-    )
+    names = {own: stored_name(own) for own, _ in model.named_parameters()}
+    _fill(model, names, reading.read_weights(folder), folder, fresh)
     if fresh:
         initialise_adapters(model, seed)
     return model
@@ -57,6 +59,7 @@ def load_original(
     fresh_adapter: bool,
     adapter_dim: int | None,
     seed: int,
+    lora: LoraOptions | None,
 ) -> "AmodalSam":
     """The model of a checkpoint, in float32 on the CPU; see `AmodalSam.from_original`."""
     state, name = checkpoints.read_original(source)
@@ -67,8 +70,10 @@ def load_original(
     fresh = adapter != "none" and checkpoints.adapter_width(state, adapter) is None
     if fresh and not (new_adapter or fresh_adapter):
         raise InputError(f"{name}: has no weights of a {adapter}; new_adapter=True starts a new one")
+    if fresh:
+        ours = AmodalSamConfig.from_sam(ours, **lora_fields(adapter, lora))
     model = _empty(model_class, ours)
-    names = {own: checkpoints.original_name(own, ours) for own, _ in model.named_parameters()}
+    names = {own: checkpoints.original_name(stored_name(own), ours) for own, _ in model.named_parameters()}
     _fill(model, names, state, name, fresh)
     if fresh:
         initialise_adapters(model, seed)
@@ -110,22 +115,26 @@ def to_original(model: "AmodalSam") -> State:
     """The weights in the original's naming; see `AmodalSam.to_original`."""
     state = {
         checkpoints.original_name(own, model.config): weight.detach().cpu().clone()
-        for own, weight in model.named_parameters()
+        for own, weight in merged_weights(model).items()
     }
     if model.config.adapter == "medical-adapter":  # the original's adapter block has its own names
         state = {key.replace(".attn.rel_pos_", ".attn.rel_"): weight for key, weight in state.items()}
     return state
 
 
-def save(model: "AmodalSam", folder: str | Path, dtype: torch.dtype | None) -> None:
+def save(model: "AmodalSam", folder: str | Path, dtype: torch.dtype | None, merged: bool) -> None:
     """Write a folder; see `AmodalSam.save_pretrained`."""
     folder = Path(folder)
     config = copy.deepcopy(model.config)
+    own: State = {stored_name(name): weight for name, weight in model.named_parameters()}
+    if merged and config.adapter == "lora":
+        plain = {"adapter": "none", "adapter_dim": None, "lora_alpha": None, "lora_mlp": False}
+        config, own = AmodalSamConfig.from_sam(config, **plain), merged_weights(model)
     config.dtype = dtype or model.dtype
     config.architectures = ["SamModel"]
     weights = {
         name: weight.detach().to("cpu", None if name == reading.TIED_TO else dtype).contiguous()
-        for name, weight in model.named_parameters()
+        for name, weight in own.items()
     }
     with files.replacing(folder / "model.safetensors") as path:
         save_file(weights, path, metadata={"format": "pt"})

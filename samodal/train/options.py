@@ -5,8 +5,28 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from samodal.errors import InputError
-from samodal.prompts import STRATEGIES, load_saliency
+from samodal.prompts import STRATEGIES, PromptKind, load_saliency
 from samodal.prompts.saliency import DEFAULT
+
+LossForm = Literal["per-mask", "reference"]
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """What becomes of the model before it is trained."""
+
+    adapter: Literal["none", "sam-adapter", "medical-adapter", "lora"] = "none"
+    """What is added to the image encoder; fresh, it changes no answer. lora needs pip install 'samodal[lora]'."""
+    adapter_dim: int | None = None
+    """Inner width of a fresh adapter; of lora the rank."""
+    lora_alpha: float | None = None
+    """Scale of a fresh lora, times 1 / rank; twice the rank if not said."""
+    lora_mlp: bool = False
+    """A fresh lora is put on the MLPs of the encoder, too, not on its attention only."""
+    fresh_adapter: bool = False
+    """Start a fresh adapter even where the checkpoint file holds weights of one."""
+    prompt_kinds: tuple[PromptKind, ...] = ()
+    """What the model is to be prompted with by default from now on; as before if not said."""
 
 
 @dataclass(frozen=True)
@@ -15,8 +35,8 @@ class TrainOptions:
 
     target: Literal["amodal", "visible"] = "amodal"
     """Which masks are learnt; the visible ones make a SAM promptable in the first place."""
-    train: Literal["adapter", "all"] = "adapter"
-    """Which weights learn: adapter = mask decoder, mask prompts and adapters; all = everything."""
+    train: Literal["decoder", "adapter", "all"] = "adapter"
+    """Which weights learn: decoder = mask decoder only; adapter = also mask prompts and adapters; all = everything."""
 
     strategy: str = "eroded-random"
     """How points are chosen in the visible mask: eroded-random, random, max-distance, max-entropy or saliency."""
@@ -39,21 +59,60 @@ class TrainOptions:
     no points, else all that show no box. Each kind is drawn by itself: a step shows any of them together."""
     crop: float = 0.6
     """Share of the frames of which only a part is shown, enlarged."""
+    augment: bool = True
+    """Crop, mirror, change brightness and contrast; if not, frames are shown as they are."""
+    order: Literal["random", "epochs"] = "random"
+    """random: each sample is a frame drawn anew; epochs: each instance comes once an epoch, alone (--instances 1)."""
 
     steps: int = 5000
-    """Optimiser steps."""
+    """Optimiser steps, where the length of the run is not said in epochs."""
+    epochs: int | None = None
+    """Epochs, instead of --steps."""
+    epoch_steps: int | None = None
+    """Steps of an epoch; if not said, as many as show each frame (order epochs: each instance) once."""
     batch: int = 2
     """Frames a step, of all processes together."""
+
+    optimiser: Literal["adamw", "adam", "galore"] = "adamw"
+    """galore needs pip install 'samodal[galore]'."""
     lr: float = 3e-4
-    """Highest learning rate: it rises linearly for some steps, then falls to zero along a cosine."""
+    """Highest learning rate."""
+    schedule: Literal["cosine", "poly", "step", "reference"] = "cosine"
+    """How the learning rate falls: cosine; poly, (1 - share done) ^ 0.9; step, cut after every few epochs; or
+    reference, poly as the original's code sets it, one step late."""
     warmup: int = 200
-    """Steps in which the learning rate rises."""
+    """Steps in which the learning rate rises linearly."""
+    drop_every: int = 10
+    """Epochs between cuts of the learning rate (step, reference)."""
+    drop_factor: float = 0.1
+    """What is left of the learning rate by a cut."""
+    beta1: float = 0.9
+    """How slowly the optimiser's mean of gradients changes."""
+    beta2: float = 0.999
+    """How slowly its mean of squared gradients changes."""
     weight_decay: float = 0.01
-    """Of AdamW, on matrices only."""
+    """How much weights are pulled to zero."""
+    decay: Literal["matrices", "all"] = "matrices"
+    """Which weights decay: matrices, but not norms and biases; or all."""
     clip_norm: float = 1.0
-    """Gradients are scaled down to this norm."""
+    """Gradients are scaled down to this norm; 0: they are left as they are."""
+    galore_rank: int = 128
+    """Directions of a gradient that GaLore keeps."""
+    galore_every: int = 200
+    """Steps after which GaLore chooses them anew."""
+    galore_scale: float = 0.25
+    """Share of the learning rate for weights with projected gradients."""
+
+    loss: LossForm = "per-mask"
+    """Focal loss of every pixel and dice of every mask; or as in the original's code, both over the whole batch."""
+    loss_size: Literal["low-res", "frame"] = "low-res"
+    """Where masks are compared: on the decoder's grid, or, as in the original's code, in the pixels of the frame."""
+    focal_weight: float = 5.0
+    """Weight of the focal loss beside the dice loss."""
     hidden_weight: float = 1.0
-    """Weight of the loss on the hidden part."""
+    """Weight of the dice loss on the hidden part."""
+    iou_weight: float = 1.0
+    """Weight of the loss that makes the predicted IoU, by which masks are ranked, true; 0: it does not learn."""
     dtype: Literal["fp32", "bf16"] = "fp32"
     """Arithmetic of the forward and backward pass; weights stay in fp32."""
 
@@ -63,17 +122,52 @@ class TrainOptions:
     """Steps between validations, each with a checkpoint."""
     validation_frames: int = 60
     """Frames of a validation, spread evenly."""
-    workers: int = 1
-    """Processes that make samples."""
+    workers: int | None = None
+    """Processes that make samples, 0 for none but this one; if not said, as many as there are free CPUs, at most 8."""
+
+    mirror: float = 0.5
+    """Share of the frames that are mirrored."""
+    light: float = 1.0
+    """How much brightness and contrast are changed: 0 not at all, 1 by up to a quarter."""
+    cache: str = "auto"
+    """Where embeddings of a frozen image encoder are kept: auto, off, or a folder. Needs crop 0 and light 0."""
+    cache_gb: float = 20
+    """Size of that folder; what was not used for longest is deleted first."""
+    accumulate: int = 1
+    """Parts in which a batch is worked on, one after the other: less memory, the same weights."""
+    checkpointing: bool = False
+    """Compute the blocks of the image encoder anew in the backward pass: less memory, more time."""
+    save_every: int | None = None
+    """Steps between checkpoints besides those of the validations."""
+    tensorboard: bool = False
+    """Write TensorBoard's files, with pictures, too; needs pip install 'samodal[tensorboard]'."""
 
     def __post_init__(self) -> None:
         at_least = dict.fromkeys(
-            ("steps", "batch", "instances", "max_points", "validate_every", "validation_frames"), 1
-        ) | dict.fromkeys(("workers", "seed", "warmup"), 0)
+            (
+                *("steps", "epochs", "epoch_steps", "batch", "instances", "max_points", "validate_every"),
+                *(
+                    "validation_frames",
+                    "drop_every",
+                    "galore_rank",
+                    "galore_every",
+                    "accumulate",
+                    "save_every",
+                ),
+            ),
+            1,
+        ) | dict.fromkeys(
+            (
+                *("seed", "warmup", "weight_decay", "clip_norm", "workers", "light", "cache_gb"),
+                *("focal_weight", "hidden_weight", "iou_weight"),
+            ),
+            0,
+        )
         for name, least in at_least.items():
-            if getattr(self, name) < least:
-                raise InputError(f"{name} {getattr(self, name)}: must be at least {least}")
-        for name in ("mask_prompt", "box_prompt", "point_prompt", "crop"):
+            number = getattr(self, name)
+            if number is not None and not number >= least:
+                raise InputError(f"{name} {number}: must be at least {least}")
+        for name in ("mask_prompt", "box_prompt", "point_prompt", "crop", "mirror", "beta1", "beta2"):
             share = getattr(self, name)
             if share is not None and not 0 <= share <= 1:
                 raise InputError(f"{name} {share}: a share is between 0 and 1")
@@ -83,8 +177,26 @@ class TrainOptions:
             raise InputError(f"strategy {self.strategy!r}: choose from {', '.join(STRATEGIES)}")
         if self.strategy == "saliency":
             load_saliency(self.saliency)
-        if not self.lr > 0:
-            raise InputError(f"lr {self.lr}: must be above 0")
+        for name in ("lr", "drop_factor", "galore_scale"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"{name} {getattr(self, name)}: must be above 0")
+        if self.order == "epochs" and self.instances != 1:
+            raise InputError(
+                f"order epochs shows instances one by one: instances must be 1, not {self.instances}"
+            )
+        if self.loss_size == "frame" and self.batch > 1 and self.augment and self.crop:
+            raise InputError(
+                "loss_size frame: cropped frames have different sizes and cannot be in one batch; "
+                "choose batch 1, crop 0 or loss_size low-res"
+            )
+        if self.batch % self.accumulate:
+            raise InputError(
+                f"batch {self.batch}: cannot be cut into {self.accumulate} equal parts (accumulate)"
+            )
+        if self.accumulate > 1 and self.loss == "reference":
+            raise InputError(
+                "loss reference: is of the whole batch, not the sum over its parts; accumulate must be 1"
+            )
 
     def fitted_to(self, prompt_kinds: Sequence[str]) -> "TrainOptions":
         """These options, with the shares that were not said so that the model learns what it will be prompted with."""
@@ -97,4 +209,20 @@ class TrainOptions:
             mask_prompt=mask_share if self.mask_prompt is None else self.mask_prompt,
             box_prompt=box_share if self.box_prompt is None else self.box_prompt,
             point_prompt=point_share if self.point_prompt is None else self.point_prompt,
+        )
+
+    def in_steps(self, samples: int) -> "TrainOptions":
+        """These options with `epoch_steps` and `steps` known, where an epoch has so many samples.
+
+        As in the original, what is left over by the last whole batch of an epoch is not shown.
+
+        Raises:
+            InputError: an epoch has fewer samples than a batch.
+        """
+        counts = self.order == "epochs" or (self.epochs is not None and self.epoch_steps is None)
+        if counts and 0 < samples < self.batch:
+            raise InputError(f"batch {self.batch}: more than the {samples} samples of an epoch")
+        epoch = self.epoch_steps or max(1, samples // self.batch)
+        return replace(
+            self, epoch_steps=epoch, steps=self.steps if self.epochs is None else self.epochs * epoch
         )

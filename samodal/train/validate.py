@@ -1,24 +1,27 @@
 """How good a model is on clips it has not seen: mean IoU of the full masks and of their hidden parts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
 import torch
 
 from samodal import masks
-from samodal.data.clip import Clip
+from samodal.data.clip import Clip, Instance
 from samodal.prompts import PromptOptions, prompt_rng
 from samodal.sam import AmodalSam
-from samodal.sam.ask import ask
+from samodal.sam.ask import Answer, ask
 from samodal.train.options import TrainOptions
+from samodal.train.pictures import draw_answers
 from samodal.train.samples import seen_instances, target_masks, usable_frames
 
 MIN_HIDDEN_PIXELS = 10
 """A hidden part of fewer pixels is an uncertain edge, not a part."""
+PICTURES = 4
+"""Frames that are drawn for TensorBoard."""
 
 
-@torch.no_grad()
 def mean_ious(model: AmodalSam, clips: Sequence[Clip], options: TrainOptions) -> dict[str, float]:
     """Scores on `options.validation_frames` frames, spread evenly over the clips, one prompt an instance.
 
@@ -27,22 +30,9 @@ def mean_ious(model: AmodalSam, clips: Sequence[Clip], options: TrainOptions) ->
         over instances that have one (amodal targets only); "iou": the mean of those two, by which the best
         checkpoint is chosen; "score_error": mean |predicted IoU - IoU|. At least one instance must be seen.
     """
-    model.eval()
-    amodal = options.target == "amodal"
-    # As the model is prompted, but a mask prompt would give the visible mask away.
-    kinds = [kind for kind in model.config.prompt_kinds if amodal or kind != "mask"]
     full, hidden, errors = [], [], []
-    for index, clip, frame in chosen_frames(clips, options):
-        seen = seen_instances(clip, frame)
-        if not seen:
-            continue
-        visible = np.stack([masks.decode(instance.visible) for instance in seen if instance.visible])
-        target = target_masks(seen, visible, options)
-        rngs = [prompt_rng(options.seed, index, instance.track_id) for instance in seen]
-        prompt = PromptOptions(options.strategy, kinds=cast(Any, tuple(kinds)), saliency=options.saliency)
-        image = clip.video[frame]
-        answers = ask(model, model.encode(image), visible, rngs, prompt, unite_visible=amodal, image=image)
-        for answer, seen_part, truth in zip(answers, visible, target, strict=True):
+    for shown in answered_frames(model, chosen_frames(clips, options), options):
+        for answer, seen_part, truth in zip(shown.answers, shown.visible, shown.target, strict=True):
             full.append(_iou(answer.amodal, truth))
             errors.append(abs(answer.score - full[-1]))
             hidden_truth = truth & ~seen_part
@@ -53,6 +43,57 @@ def mean_ious(model: AmodalSam, clips: Sequence[Clip], options: TrainOptions) ->
         scores["iou_hidden"] = float(np.mean(hidden))
     scores["iou"] = float(np.mean([scores[name] for name in ("iou_full", "iou_hidden") if name in scores]))
     return scores
+
+
+def pictures(model: AmodalSam, clips: Sequence[Clip], options: TrainOptions) -> dict[str, np.ndarray]:
+    """Some of the frames of a validation with visible parts, answers and truth drawn on them, by name; see
+    `draw_answers`.
+    """
+    places = chosen_frames(clips, replace(options, validation_frames=PICTURES))
+    return {
+        f"{shown.clip.name}/{shown.frame}": draw_answers(
+            shown.image,
+            [instance.track_id for instance in shown.seen],
+            shown.visible,
+            np.stack([answer.amodal for answer in shown.answers]),
+            shown.target,
+        )
+        for shown in answered_frames(model, places, options)
+    }
+
+
+@dataclass
+class AnsweredFrame:
+    """A frame, its N instances that are seen, their masks bool (N, H, W), and what the model says."""
+
+    clip: Clip
+    frame: int
+    image: np.ndarray
+    seen: list[Instance]
+    visible: np.ndarray
+    target: np.ndarray
+    answers: list[Answer]
+
+
+@torch.no_grad()
+def answered_frames(
+    model: AmodalSam, places: Sequence[tuple[int, Clip, int]], options: TrainOptions
+) -> Iterator[AnsweredFrame]:
+    """Ask the model about frames, as `chosen_frames` gives them; those in which nothing is seen are left out."""
+    model.eval()
+    amodal = options.target == "amodal"
+    # As the model is prompted, but a mask prompt would give the visible mask away.
+    kinds = [kind for kind in model.config.prompt_kinds if amodal or kind != "mask"]
+    prompt = PromptOptions(options.strategy, kinds=cast(Any, tuple(kinds)), saliency=options.saliency)
+    for index, clip, frame in places:
+        seen = seen_instances(clip, frame)
+        if not seen:
+            continue
+        visible = np.stack([masks.decode(instance.visible) for instance in seen if instance.visible])
+        rngs = [prompt_rng(options.seed, index, instance.track_id) for instance in seen]
+        image = clip.video[frame]
+        answers = ask(model, model.encode(image), visible, rngs, prompt, unite_visible=amodal, image=image)
+        yield AnsweredFrame(clip, frame, image, seen, visible, target_masks(seen, visible, options), answers)
 
 
 def chosen_frames(clips: Sequence[Clip], options: TrainOptions) -> list[tuple[int, Clip, int]]:

@@ -1,11 +1,11 @@
 """Numbers recorded from the original (../shared/golden/README.md), and the small models they belong to."""
 
 import json
-import zlib
 from pathlib import Path
 
 import numpy as np
 import torch
+from toys import golden_weight
 
 from samodal.sam import AmodalSam, AmodalSamConfig
 
@@ -25,23 +25,11 @@ def read(case: Path) -> tuple[dict, dict[str, np.ndarray]]:
     return json.loads(case.with_suffix(".json").read_text()), dict(np.load(case))
 
 
-def weight(name: str, shape: list[int], scale: float) -> torch.Tensor:
-    """The weight recipe of the goldens."""
-    noise = np.random.default_rng(zlib.crc32(name.encode())).standard_normal(shape).astype(np.float32)
-    if name.endswith("positional_encoding_gaussian_matrix"):
-        value = noise
-    elif name.endswith("weight") and len(shape) == 1:
-        value = 1 + np.float32(0.1) * noise
-    else:
-        value = noise * np.float32(scale)
-    return torch.from_numpy(np.asarray(value))
-
-
 def weights(case: Path, scale: float) -> dict[str, torch.Tensor]:
     """The state dict of the original model of a case."""
     model = case.stem.rsplit("_s", 1)[0]
     shapes = json.loads((case.parent / f"state_dict_keys_{model}.json").read_text())
-    return {name: weight(name, shape, scale) for name, shape in shapes.items()}
+    return {name: golden_weight(name, shape, scale) for name, shape in shapes.items()}
 
 
 def small_config(image: int = 128, width: int = 64, **extra) -> AmodalSamConfig:

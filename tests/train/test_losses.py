@@ -5,12 +5,18 @@ import numpy as np
 import pytest
 import torch
 
-from samodal.train.losses import dice_loss, focal_loss, mask_loss, soft_iou
+from samodal.train.losses import (
+    dice_loss,
+    focal_loss,
+    mask_loss,
+    mean_focal_loss,
+    pooled_dice_loss,
+    soft_iou,
+)
 
-GOLDEN = Path(__file__).parents[2] / ".." / "shared" / "golden" / "04_losses"
+GOLDEN = Path(__file__).parents[1] / "data/golden/04_losses"
 
 
-@pytest.mark.skipif(not GOLDEN.exists(), reason="needs the recorded numbers of the original in ../shared")
 def test_focal_of_every_pixel_agrees_with_the_recorded_alternative() -> None:
     arrays = np.load(GOLDEN / "losses.npz")
     for case in json.loads((GOLDEN / "losses.json").read_text())["cases"]:
@@ -53,6 +59,25 @@ def test_padding_changes_nothing() -> None:
     alone = mask_loss(logits[:, :2], iou[:, :2], target[:, :2], visible[:, :2], valid[:, :2])
     for name, value in alone.items():
         assert padded[name].item() == pytest.approx(value.item()), name
+
+
+def test_parts_of_weight_zero_reach_no_weight() -> None:
+    logits, iou = torch.zeros(1, 1, 8, 8, requires_grad=True), torch.zeros(1, 1, requires_grad=True)
+    target, valid = torch.ones(1, 1, 8, 8), torch.ones(1, 1, dtype=torch.bool)
+    parts = mask_loss(logits, iou, target, target, valid, hidden_weight=0, iou_weight=0)
+    parts["loss"].backward()
+    assert parts.keys() == {"loss", "focal", "dice"}
+    assert iou.grad is None
+
+
+def test_padding_changes_nothing_over_the_whole_batch_either() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 2, 8, 8, generator=generator)
+    target = (torch.rand(2, 2, 8, 8, generator=generator) > 0.5).float()
+    valid = torch.tensor([[True, True], [True, False]])
+    chosen = logits[valid][None], target[valid][None], torch.ones(1, 3, dtype=torch.bool)
+    for loss in (mean_focal_loss, pooled_dice_loss):
+        assert loss(logits, target, valid).item() == pytest.approx(loss(*chosen).item())
 
 
 def test_hidden_part_has_a_loss_of_its_own() -> None:
