@@ -10,7 +10,7 @@ from samodal import files
 from samodal.errors import InputError
 from samodal.export.card import CardFacts, run_facts, write_card
 from samodal.export.onnx_files import TOLERANCE, check_extra, check_opset, write_onnx
-from samodal.export.original import check_original, differences, write_original
+from samodal.export.original import check_original, differences, merged, write_original
 from samodal.sam import AmodalSam
 from samodal.sam.load import load_model
 from samodal.sam.reading import BUNDLED, find_folder
@@ -35,7 +35,7 @@ def run(command: "Export") -> None:
     for option, folder in (("--hf", command.hf), ("--onnx", command.onnx)):
         if folder is not None and folder.exists() and not folder.is_dir():
             raise InputError(f"{option} {folder}: is a file; a folder is written")
-    model = load_model(command.model, command.adapter)
+    model = merged(load_model(command.model, command.adapter))
     if command.hf is not None:
         _write_folder(model, command, command.hf)
         print(f"{command.hf}: config.json, model.safetensors, README.md")

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from samodal import files
 from samodal.errors import InputError, missing_extra
+from samodal.export.original import merged
 from samodal.sam import AmodalSam
 
 OPSET = 18  # the first that torch writes
@@ -118,7 +119,7 @@ def write_onnx(model: AmodalSam, folder: str | Path, opset: int = OPSET) -> dict
     """
     check_extra()
     check_opset(opset)
-    model = model.eval()
+    model = merged(model).eval()
     with files.filling(folder, overwrite=True) as temporary:
         _export_encoder(model, temporary / "encoder.onnx", opset)
         _export_decoder(model, temporary / "decoder.onnx", opset)

@@ -39,7 +39,7 @@ def write_original(model: AmodalSam, path: str | Path) -> None:
     Raises:
         InputError: neither .pth, .pt, .bin nor .safetensors.
     """
-    path = Path(path)
+    path, model = Path(path), merged(model)
     check_original(path)
     state, note = original_state(model), json.dumps(model.config.to_dict())
     with files.replacing(path) as temporary:
@@ -48,6 +48,14 @@ def write_original(model: AmodalSam, path: str | Path) -> None:
         else:
             with temporary.open("wb") as file:  # a name would become part of the content
                 torch.save(note_config(state, note), file)
+
+
+def merged(model: AmodalSam) -> AmodalSam:
+    """The model with LoRA merged into the matrices that it changes; any other model as it is."""
+    if model.config.adapter != "lora":
+        return model
+    config = AmodalSamConfig.from_sam(model.config, adapter="none", adapter_dim=None)
+    return AmodalSam.from_original(model.to_original(), config=config)
 
 
 def original_state(model: AmodalSam) -> State:

@@ -124,7 +124,8 @@ class AmodalSam(nn.Module):
         without "sam-adapter" it is left out with a warning in the log. A file can never run code.
 
         Args:
-            source: a .pth or .safetensors file, or a state dict.
+            source: a .pth or .safetensors file, or a state dict. A file that `samodal export` wrote tells its
+                configuration and adapter itself.
             adapter: "none", "sam-adapter" or "medical-adapter" (the original's normal, samadpt, adapt).
             config: None: recognised from the shapes (see `checkpoints.recognise` for what cannot be).
             pad_before_norm: True repeats the arithmetic of the original's adapter block (`AmodalSamConfig`);

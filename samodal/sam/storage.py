@@ -63,7 +63,7 @@ def load_original(
     config = config or carried
     if adapter == "none" and isinstance(config, AmodalSamConfig):
         adapter = config.adapter
-    if adapter == "none" and carried is None:
+    if adapter not in ("sam-adapter", "medical-adapter") and carried is None:
         checkpoints.tell_of_prompt_generator(state, name)
     untrained = (
         carried is not None and carried.adapter != adapter
