@@ -121,11 +121,11 @@ class AmodalSam(nn.Module):
 
         Training checkpoints are unwrapped, position tables named `rel_h`, `rel_w` are found, modules that the
         original never uses are accepted. Every checkpoint of S-AModal carries a prompt generator, trained or not:
-        without "sam-adapter" it is left out with a warning in the log. A file can never run code.
+        without "sam-adapter" it is left out with a warning in the log. A file of `samodal export` tells its adapter and
+        configuration itself. A file can never run code.
 
         Args:
-            source: a .pth or .safetensors file, or a state dict. A file that `samodal export` wrote tells its
-                configuration and adapter itself.
+            source: a .pth or .safetensors file, or a state dict.
             adapter: "none", "sam-adapter" or "medical-adapter" (the original's normal, samadpt, adapt).
             config: None: recognised from the shapes (see `checkpoints.recognise` for what cannot be).
             pad_before_norm: True repeats the arithmetic of the original's adapter block (`AmodalSamConfig`);
