@@ -58,14 +58,15 @@ def _write_folder(model: AmodalSam, command: "Export", folder: Path) -> None:
     facts: dict[str, Any] = {field: text for field, text in said.items() if text}
     source = find_folder(command.model) if command.model in BUNDLED else Path(command.model)
     own = source / "README.md"
-    text = own.read_text(encoding="utf-8") if own.is_file() and not facts else ""
+    text = own.read_text(encoding="utf-8", errors="replace") if own.is_file() and not facts else ""
     model.save_pretrained(folder, _dtype(source))
     if text:
         files.write_text(folder / "README.md", text)
     elif source.is_dir():
         write_card(folder, replace(run_facts(source), **facts))
     else:
-        write_card(folder, replace(CardFacts(folder.name, base=source.name), **facts))
+        base = source.name if source.is_file() else command.model  # a checkpoint, or a Hugging Face id
+        write_card(folder, replace(CardFacts(folder.name, base=base), **facts))
 
 
 def _dtype(source: Path) -> torch.dtype | None:

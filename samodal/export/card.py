@@ -10,6 +10,7 @@ from typing import Any
 from safetensors import safe_open
 
 from samodal import __version__, files
+from samodal.errors import InputError
 from samodal.sam import AmodalSamConfig
 from samodal.sam.reading import read_config
 
@@ -70,8 +71,14 @@ def run_facts(model_folder: str | Path) -> CardFacts:
     if not (options.is_file() and log.is_file()):
         return CardFacts(folder.name)
     said = files.read_json(options)
-    clips = [f"{len(said[what])} {what}" for what in ("clips", "validation clips") if what in said]
-    entries = map(_entry, log.read_text(encoding="utf-8").splitlines())
+    if not isinstance(said, dict):
+        raise InputError(f"{options}: not the options of a training run (names and values are expected)")
+    clips = [
+        f"{len(said[what])} {what}"
+        for what in ("clips", "validation clips")
+        if isinstance(said.get(what), list)
+    ]
+    entries = map(_entry, log.read_text(encoding="utf-8", errors="replace").splitlines())
     validations = [entry for entry in entries if "iou" in entry]
     chosen: dict[str, Any] = {}
     if validations:
@@ -151,9 +158,10 @@ def _table(scores: Mapping[str, float]) -> str:
 
 
 def _entry(line: str) -> dict[str, Any]:
-    """A line of the log; nothing of one that was cut off."""
+    """The numbers in a line of the log; nothing of one that was cut off."""
     try:
         entry = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
-    return entry if isinstance(entry, dict) else {}
+    values = entry if isinstance(entry, dict) else {}
+    return {name: value for name, value in values.items() if isinstance(value, int | float)}

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from toys import tiny_sam, toy_clip
 
+from samodal.errors import InputError
 from samodal.export.card import CardFacts, run_facts, write_card
 from samodal.sam import AmodalSam
 from samodal.train.loop import train
@@ -70,6 +71,13 @@ def test_facts_of_a_run_are_read_from_its_files(tmp_path: Path) -> None:
     assert run_facts(tmp_path / "run" / "last").step == 2
     write_card(tmp_path / "run" / "best", replace(facts, data="toys"))
     assert "steps = 2" in (tmp_path / "run" / "best" / "README.md").read_text()
+
+
+def test_options_that_are_none(folder: Path) -> None:
+    (folder.parent / "options.json").write_text("[1]")
+    (folder.parent / "log.jsonl").touch()
+    with pytest.raises(InputError, match=r"options\.json: not the options"):
+        run_facts(folder)
 
 
 def test_a_log_that_was_cut_off(folder: Path) -> None:
