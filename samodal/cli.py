@@ -273,6 +273,41 @@ class Check:
 
 
 @dataclass
+class Export:
+    """Write a model for others: a Hugging Face folder, a checkpoint of S-AModal, ONNX files, or several of these.
+
+    The ONNX files are compared with the model before they are handed out.
+    """
+
+    model: Positional[str]
+    """samodal-nano (bundled), a model folder, a Hugging Face id, or a checkpoint of segment-anything or S-AModal."""
+    hf: Path | None = None
+    """A folder for config.json, model.safetensors and the model card README.md."""
+    original: Path | None = None
+    """A file (.pth or .safetensors) for the weights under the names of segment-anything and S-AModal."""
+    onnx: Path | None = None
+    """A folder for encoder.onnx and decoder.onnx; needs pip install 'samodal[onnx]'."""
+    opset: int = 18
+    """Version of the operators in the ONNX files."""
+    adapter: Literal["none", "sam-adapter", "medical-adapter"] = "none"
+    """For checkpoints of S-AModal: with which adapter they were trained."""
+    name: str = ""
+    """For the model card: the model's name, such as its Hugging Face id."""
+    base: str = ""
+    """For the model card: what training began from."""
+    data: str = ""
+    """For the model card: what it was trained on."""
+    licence: str = ""
+    """For the model card: the weights' licence, such as apache-2.0."""
+
+    def run(self) -> None:
+        """Export, and say what was written."""
+        from samodal.export import run as export
+
+        export(self)
+
+
+@dataclass
 class Show:
     """Open the report of a result folder in the browser."""
 
@@ -290,7 +325,7 @@ class Show:
             print(f"no browser here; open {report.resolve()}")
 
 
-Command = Demo | Predict | Train | Synth | Score | Convert | Check | Show
+Command = Demo | Predict | Train | Synth | Score | Convert | Check | Export | Show
 
 
 def _commands(arguments: list[str]) -> Any:
@@ -303,6 +338,7 @@ def _commands(arguments: list[str]) -> Any:
         | Annotated[Score, tyro.conf.subcommand("score")]
         | Annotated[Convert, tyro.conf.subcommand("convert")]
         | Annotated[Check, tyro.conf.subcommand("check")]
+        | Annotated[Export, tyro.conf.subcommand("export")]
         | Annotated[Show, tyro.conf.subcommand("show")]
     )
 

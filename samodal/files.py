@@ -35,13 +35,13 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def filling(folder: str | Path) -> Iterator[Path]:
+def filling(folder: str | Path, overwrite: bool = False) -> Iterator[Path]:
     """Yield a temporary folder; move the files written there to `folder` on success, delete them on any error.
 
-    `folder` may exist and hold other files.
+    `folder` may exist and hold other files. With `overwrite` files of the same name are replaced.
 
     Raises:
-        InputError: a file of the same name is there already; then nothing is moved.
+        InputError: a file of the same name is there already, without `overwrite`; then nothing is moved.
     """
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -50,7 +50,7 @@ def filling(folder: str | Path) -> Iterator[Path]:
         yield temporary
         written = sorted(path.relative_to(temporary) for path in temporary.rglob("*") if path.is_file())
         for path in written:
-            if (folder / path).exists():
+            if (folder / path).exists() and not overwrite:
                 raise InputError(f"{folder / path}: is there already; remove it, or choose another folder")
         for path in written:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)

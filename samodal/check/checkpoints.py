@@ -19,11 +19,13 @@ def check_checkpoint(path: Path) -> list[Finding]:
     findings = Findings()
     adapter = "none"
     if path.suffix in ORIGINAL_SUFFIXES:
-        names = set(read_original(path)[0])
-        if any(".Space_Adapter." in name for name in names):
+        state, _, config = read_original(path)
+        if config is not None:
+            adapter = config.adapter
+        elif any(".Space_Adapter." in name for name in state):
             adapter = "medical-adapter"
             findings.warning("holds adapters of Medical-SAM: say --adapter medical-adapter")
-        elif any(name.startswith("image_encoder.prompt_generator.") for name in names):
+        elif any(name.startswith("image_encoder.prompt_generator.") for name in state):
             adapter = "sam-adapter"
             findings.warning(
                 "holds a prompt generator, as every checkpoint of S-AModal does: say --adapter sam-adapter if it was "

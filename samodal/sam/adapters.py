@@ -91,9 +91,10 @@ def high_pass(pixels: Tensor, rate: float = 0.25) -> Tensor:
     half = int((height * width * rate) ** 0.5 // 2)
 
     def is_low(size: int) -> Tensor:
-        frequency = torch.fft.fftfreq(size, 1 / size, device=pixels.device).round()
+        # 0, 1, ... up to the middle, then from minus the middle up to -1 (ONNX has no word for fftfreq)
+        frequency = (torch.arange(size, device=pixels.device) + size // 2) % size - size // 2
         return (frequency >= -half) & (frequency < half)
 
     spectrum = torch.fft.fft2(pixels.float())
-    spectrum = spectrum.masked_fill(is_low(height)[:, None] & is_low(width), 0)
+    spectrum = spectrum * ~(is_low(height)[:, None] & is_low(width))
     return torch.fft.ifft2(spectrum).real.abs().to(pixels.dtype)

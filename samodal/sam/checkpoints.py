@@ -12,7 +12,7 @@ from transformers import SamConfig
 
 from samodal.errors import InputError
 from samodal.sam.config import DECODER_NORM_EPS, AmodalSamConfig
-from samodal.sam.reading import State, read_pickle, read_safetensors
+from samodal.sam.reading import State, carried_config, read_exported, read_pickle
 
 # Applied one after the other to our names; "#" stands for a number.
 _RENAMES = {
@@ -38,12 +38,15 @@ _RENAMES = {
     "vision_encoder.": "image_encoder.",
     ".space_adapter.": ".Space_Adapter.",
     ".mlp_adapter.": ".MLP_Adapter.",
+    ".depth_adapter.": ".Depth_Adapter.",
     "_Adapter.down.": "_Adapter.D_fc1.",
     "_Adapter.up.": "_Adapter.D_fc2.",
     ".layer_norm_final_attn.": ".norm_final_attn.",
     ".layer_norm(#).": r".norm\1.",
 }
 _PATTERNS = {re.compile(old.replace(".", r"\.").replace("#", r"\d+")): new for old, new in _RENAMES.items()}
+
+PROMPT_GENERATOR = "image_encoder.prompt_generator."
 
 _WRAPPERS = ("model", "state_dict", "model_state_dict")
 
@@ -62,21 +65,15 @@ def original_name(ours: str, config: SamConfig) -> str:
     return ours
 
 
-def select_original(state: State, name: str, adapter: str, fresh_adapter: bool) -> State:
+def select_original(state: State, adapter: str, fresh_adapter: bool) -> State:
     """The weights that a model with this adapter uses, under segment-anything's names of the position tables.
 
     Left out are modules that the original builds and never uses: `Depth_Adapter`, and the prompt generator in
     models without it; with `fresh_adapter` also trained weights of the adapter.
     """
-    prompt_generator = "image_encoder.prompt_generator."
-    if adapter in ("none", "lora") and any(key.startswith(prompt_generator) for key in state):
-        # All checkpoints of S-AModal carry one, and only those of its mode samadpt have trained it.
-        logging.getLogger("samodal").warning(
-            f"{name}: the prompt generator in it is left out; the adapter sam-adapter would use it"
-        )
     unused = [".Depth_Adapter."]
     if adapter != "sam-adapter" or fresh_adapter:
-        unused.append(prompt_generator)
+        unused.append(PROMPT_GENERATOR)
     if adapter == "medical-adapter" and fresh_adapter:
         unused += [".Space_Adapter.", ".MLP_Adapter."]
     selected: State = {}
@@ -90,6 +87,17 @@ def select_original(state: State, name: str, adapter: str, fresh_adapter: bool) 
             )
         selected[renamed] = value
     return selected
+
+
+def tell_of_prompt_generator(state: State, name: str) -> None:
+    """Warn that a prompt generator is left out.
+
+    All checkpoints of S-AModal carry one, and only those of its mode samadpt have trained it.
+    """
+    if any(key.startswith(PROMPT_GENERATOR) for key in state):
+        logging.getLogger("samodal").warning(
+            f"{name}: the prompt generator in it is left out; the adapter sam-adapter would use it"
+        )
 
 
 def original_config(
@@ -200,8 +208,10 @@ def count(names: Iterable[str], pattern: str) -> int:
     return max(found) + 1 if found else 0
 
 
-def read_original(source: str | Path | Mapping) -> tuple[State, str]:
+def read_original(source: str | Path | Mapping) -> tuple[State, str, AmodalSamConfig | None]:
     """The weights of a checkpoint in the original's naming, and what to call it in messages.
+
+    With them comes the configuration, where `samodal export` noted it in the file.
 
     Training checkpoints ({"model": weights, ...}, also in layers) are unwrapped, each "module." of
     DistributedDataParallel is cut off. A file can never run code.
@@ -219,7 +229,7 @@ def read_original(source: str | Path | Mapping) -> tuple[State, str]:
         path, name = Path(source), str(source)
         if not path.is_file():
             raise InputError(f"{path}: no such file")
-        content = read_safetensors(path) if path.suffix == ".safetensors" else read_pickle(path)
+        content = read_exported(path) if path.suffix == ".safetensors" else read_pickle(path)
     while isinstance(content, Mapping):
         inner = [content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)]
         if not inner:
@@ -236,7 +246,7 @@ def read_original(source: str | Path | Mapping) -> tuple[State, str]:
     state = {re.sub(r"^(module\.)+", "", key): value for key, value in content.items()}
     if any(key.startswith("vision_encoder.") for key in state):
         raise InputError(f"{name}: has transformers' names; load its folder with AmodalSam.from_pretrained")
-    return state, name
+    return state, name, carried_config(content, name)
 
 
 class MisfitError(InputError):

@@ -125,7 +125,8 @@ class AmodalSam(nn.Module):
 
         Training checkpoints are unwrapped, position tables named `rel_h`, `rel_w` are found, modules that the
         original never uses are accepted. Every checkpoint of S-AModal carries a prompt generator, trained or not:
-        without "sam-adapter" it is left out with a warning in the log. A file can never run code.
+        without "sam-adapter" it is left out with a warning in the log. A file of `samodal export` tells its adapter and
+        configuration itself. A file can never run code.
 
         Args:
             source: a .pth or .safetensors file, or a state dict.

@@ -1,13 +1,16 @@
 """Finding and reading the files of a model, safely: a file can never run code."""
 
+import json
 import pickle
 import zipfile
+from collections import OrderedDict
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 from transformers import SamConfig
@@ -21,6 +24,8 @@ State = dict[str, Tensor]
 BUNDLED = ("samodal-nano",)
 TIED = "prompt_encoder.shared_embedding.positional_embedding"
 TIED_TO = "shared_image_embedding.positional_embedding"
+
+NOTE = "samodal_config"
 
 
 def find_folder(name: str | Path) -> Path:
@@ -61,15 +66,23 @@ def read_config(folder: Path) -> AmodalSamConfig:
         InputError: not there, or not the configuration of a SAM.
     """
     path = folder / "config.json"
-    values = files.read_json(path)
+    return to_config(files.read_json(path), str(path))
+
+
+def to_config(values: object, name: str) -> AmodalSamConfig:
+    """The configuration in what was read from JSON.
+
+    Raises:
+        InputError: not the configuration of a SAM.
+    """
     if not isinstance(values, dict) or values.get("model_type") != "sam":
-        raise InputError(f"{path}: not the configuration of a SAM (model_type 'sam' is expected)")
+        raise InputError(f"{name}: not the configuration of a SAM (model_type 'sam' is expected)")
     try:
         return AmodalSamConfig.from_sam(SamConfig(**values))
     except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+        raise InputError(f"{name}: {error}") from None
     except Exception as error:  # transformers has many classes of error for a value that does not fit
-        raise InputError(f"{path}: not the configuration of a SAM ({one_line(error)})") from None
+        raise InputError(f"{name}: not the configuration of a SAM ({one_line(error)})") from None
 
 
 def read_weights(folder: Path) -> State:
@@ -105,6 +118,46 @@ def read_safetensors(path: Path) -> State:
         return load_file(path)
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path}: cannot be read as safetensors ({one_line(error)})") from None
+
+
+def read_exported(path: Path) -> State:
+    """Read one safetensors file in the original's naming, with the note that `note_config` put into it.
+
+    Raises:
+        InputError: not there, truncated or of another format.
+    """
+    state = OrderedDict(read_safetensors(path))
+    with safe_open(path, framework="pt") as file:
+        note = (file.metadata() or {}).get(NOTE)
+    return state if note is None else note_config(state, note)
+
+
+def note_config(state: State, note: str) -> State:
+    """Note a configuration (JSON) where `torch.save` keeps it and `load_state_dict` ignores it.
+
+    The original's naming has no place for it, and the shapes of the weights do not tell all of it.
+    """
+    noted = OrderedDict(state)
+    noted._metadata = {"": {"version": 1, NOTE: note}}  # type: ignore[attr-defined]
+    return noted
+
+
+def carried_config(content: object, name: str) -> AmodalSamConfig | None:
+    """The configuration that `note_config` noted in a state dict, None where there is none.
+
+    Raises:
+        InputError: what is noted is not a configuration.
+    """
+    metadata = getattr(content, "_metadata", None)
+    top = metadata.get("") if isinstance(metadata, Mapping) else None
+    note = top.get(NOTE) if isinstance(top, Mapping) else None
+    if not isinstance(note, str):
+        return None
+    try:
+        values = json.loads(note)
+    except (ValueError, RecursionError):
+        values = None
+    return to_config(values, f"{name}, the noted configuration")
 
 
 def read_pickle(path: Path) -> object:

@@ -62,10 +62,16 @@ def load_original(
     lora: LoraOptions | None,
 ) -> "AmodalSam":
     """The model of a checkpoint, in float32 on the CPU; see `AmodalSam.from_original`."""
-    state, name = checkpoints.read_original(source)
+    state, name, carried = checkpoints.read_original(source)
+    config = config or carried
     if adapter == "none" and isinstance(config, AmodalSamConfig):
         adapter = config.adapter
-    state = checkpoints.select_original(state, name, adapter, fresh_adapter)
+    if adapter not in ("sam-adapter", "medical-adapter") and carried is None:
+        checkpoints.tell_of_prompt_generator(state, name)
+    untrained = (
+        carried is not None and carried.adapter != adapter
+    )  # an adapter in it is there for the original only
+    state = checkpoints.select_original(state, adapter, fresh_adapter or untrained)
     ours = checkpoints.original_config(state, name, adapter, config, pad_before_norm, adapter_dim)
     fresh = adapter != "none" and checkpoints.adapter_width(state, adapter) is None
     if fresh and not (new_adapter or fresh_adapter):

@@ -40,7 +40,7 @@ def load_cotracker(
         InputError: the file cannot be read, is no CoTracker, or lists the weights that are missing, unexpected or
             of another shape.
     """
-    state, name = read_original(source)
+    state, name, _ = read_original(source)
     state = {re.sub(r"^(model\.)+", "", key): value.float() for key, value in state.items()}
     with torch.device("meta"):
         model = _recognise(state, name)
