@@ -115,6 +115,11 @@ class PointStream:
         self._frames: dict[int, np.ndarray] = {}  # the two newest
         self._newest = -1
 
+    @property
+    def encoded(self) -> int:
+        """How many frames have been encoded so far."""
+        return self._clips.store.encoded
+
     def push(self, frame: np.ndarray) -> Located:
         """Take the next frame, uint8 (H, W, 3) RGB: where the points of all clips are in it.
 
