@@ -16,9 +16,10 @@ test: .venv/installed-test
 test-slow: .venv/installed-test
 	$(BIN)/pytest -m slow
 
-# Scores against the plain way, minutes
+# Scores against the plain way, tracking against the original's way; minutes each
 bench: .venv/installed
 	$(BIN)/python benchmarks/bench_scores.py
+	$(BIN)/python benchmarks/bench_tracking.py
 
 lint: .venv/installed-test
 	$(BIN)/ruff check --fix .

@@ -69,7 +69,7 @@ def test_a_call_is_that_of_the_paper(case, v1):
     np.testing.assert_allclose(places, arrays["tracks_model_px"], **PIXELS)
     np.testing.assert_allclose(seen, arrays["vis_prob_all"], **PROBABILITY)
     count = len(queries)
-    xy = places[:, :count].numpy() / tracker.scale(video, 0)
+    xy = places[:, :count].numpy() / tracker.store.scale(video, 0)
     np.testing.assert_allclose(xy, arrays["tracks"], **PIXELS)
     np.testing.assert_allclose(seen[:, :count], arrays["vis_prob"], **PROBABILITY)
     clear = np.abs(arrays["vis_prob"] - about["thr"]) > 1e-3

@@ -23,7 +23,8 @@ def _cases(prefix):
     found = []
     for case in [*golden.cases(f"v3off_{prefix}"), *golden.cases(f"v3on_{prefix}")]:
         about, _ = golden.read(case)
-        slow = "full" in case.name or about["T"] * about.get("iters", 6) > 30
+        seconds = about["T"] * about.get("iters", 6) > 30 or "v3on_T" in case.name
+        slow = "full" in case.name or seconds
         found.append(pytest.param(case, marks=pytest.mark.slow if slow else (), id=case.stem))
     return found
 

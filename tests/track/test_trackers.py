@@ -13,7 +13,7 @@ from samodal.track import Tracks, open_tracker, registry, testing, tracker_names
 from samodal.track.cotracker import CoTracker, CoTracker3, load_cotracker
 from samodal.track.lucas_kanade import LucasKanade
 
-SMALL = {"size": (48, 64), "grid": 1, "iterations": 1}
+SMALL = {"size": (32, 48), "grid": 1, "iterations": 1}
 
 
 @pytest.fixture(scope="module")
