@@ -16,10 +16,11 @@ test: .venv/installed-test
 test-slow: .venv/installed-test
 	$(BIN)/pytest -m slow
 
-# Scores and trainings against the plain way, minutes
+# Scores, training and tracking, each against the plain or the original's way; minutes each
 bench: .venv/installed
 	$(BIN)/python benchmarks/bench_scores.py
 	$(BIN)/python benchmarks/bench_train.py
+	$(BIN)/python benchmarks/bench_tracking.py
 
 lint: .venv/installed-test
 	$(BIN)/ruff check --fix .

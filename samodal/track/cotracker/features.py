@@ -9,7 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from samodal.errors import InputError
+from samodal.track.cotracker.encoder import LEVELS, STRIDE
 from samodal.track.interface import Frames
+
+LEAST_SIDE = STRIDE * 2 ** (LEVELS - 1)  # pixels, so that no level of the pyramid is empty
 
 
 class Describer(Protocol):
@@ -43,20 +47,28 @@ class FeatureStore:
     def __init__(
         self, model: Describer, size: tuple[int, int], align_corners: bool, capacity: int = 32
     ) -> None:
+        if min(size) < LEAST_SIDE or size[0] % STRIDE or size[1] % STRIDE:
+            raise InputError(
+                f"size {size}: height and width must be multiples of {STRIDE}, at least {LEAST_SIDE}"
+            )
         self.model, self.size, self.align_corners, self.capacity = model, size, align_corners, capacity
         self.levels: list[Tensor] = []
         self.encoded = 0
         self._frames: Frames | None = None
+        self._frame_size: tuple[int, int] | None = None
         self._slot_of: OrderedDict[int, int] = OrderedDict()  # frame -> slot; the one used last comes last
 
     def slots(self, frames: Frames, wanted: Iterable[int]) -> Tensor:
         """The slots (N,) int64 of the frames `wanted` (N numbers, also repeated), encoded now where need be.
 
         They hold until the next call. Another object `frames` is another video: what was known is forgotten.
+
+        Raises:
+            InputError: a frame is not uint8 (H, W, 3), or of another size than those before.
         """
         if frames is not self._frames:
             self._slot_of.clear()
-            self._frames = frames
+            self._frames, self._frame_size = frames, None
         wanted = list(wanted)
         unique = dict.fromkeys(wanted)
         for frame in unique:
@@ -67,6 +79,18 @@ class FeatureStore:
             self._encode(frames, missing[start : start + self.BATCH], len(unique))
         return torch.tensor([self._slot_of[frame] for frame in wanted], device=self.device)
 
+    def scale(self, frames: Frames, frame: int) -> np.ndarray:
+        """(2,) float64: what pixels x, y of a video are multiplied with to be those of the resized frames.
+
+        `frame` is one that will be needed; it is encoded, so that it is not read just for its size.
+        """
+        self.slots(frames, [frame])
+        assert self._frame_size is not None
+        edge = 1 if self.align_corners else 0  # corners stay corners, or borders stay borders
+        return np.array(
+            [(new - edge) / max(old - edge, 1) for new, old in zip(self.size, self._frame_size, strict=True)]
+        )[::-1]
+
     @property
     def device(self) -> torch.device:
         """Where the model is."""
@@ -76,7 +100,15 @@ class FeatureStore:
     def _encode(self, frames: Frames, numbers: list[int], needed: int) -> None:
         images = []
         for number in numbers:
-            image = torch.from_numpy(np.ascontiguousarray(frames[number])).to(self.device)
+            frame = frames[number]
+            if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+                raise InputError(f"frame {number}: {frame.dtype} {frame.shape}; uint8 (H, W, 3) is expected")
+            if self._frame_size not in (None, frame.shape[:2]):
+                raise InputError(
+                    f"frame {number}: of size {frame.shape[:2]} after frames of size {self._frame_size}"
+                )
+            self._frame_size = frame.shape[:2]
+            image = torch.from_numpy(np.ascontiguousarray(frame)).to(self.device)
             image = image.permute(2, 0, 1)[None].float()
             images.append(F.interpolate(image, self.size, mode="bilinear", align_corners=self.align_corners))
         described = self.model.describe(torch.cat(images))

@@ -41,7 +41,10 @@ def load_cotracker(
             of another shape.
     """
     state, name, _ = read_original(source)
-    state = {re.sub(r"^(model\.)+", "", key): value.float() for key, value in state.items()}
+    state = {
+        re.sub(r"^(model\.)+", "", key): value.detach().to(torch.float32, copy=True)
+        for key, value in state.items()
+    }
     with torch.device("meta"):
         model = _recognise(state, name)
     check_fit(model.state_dict(), state, name)

@@ -45,9 +45,9 @@ class GrowingClips:
     @torch.inference_mode()
     def follow(self, frames: Frames, frame: int, points: np.ndarray) -> int:
         """Begin a clip with points (N, 2), in pixels of the video, known in `frame`; returns its number."""
-        scale = self.tracker.scale(frames, frame)
+        scale = self.store.scale(frames, frame)
         clip = Clip(self.store.device)
-        clip.add(0, torch.from_numpy(points * scale / STRIDE).float().to(self.store.device))
+        clip.add(0, torch.from_numpy(points * scale / STRIDE))
         for time in range(0, WINDOW, self.tracker.every):  # the original fills a short clip up to 8 frames
             self._add_support(clip, time)
         self._count += 1
@@ -90,7 +90,7 @@ class GrowingClips:
 
     def _add_support(self, clip: Clip, time: int) -> None:
         points = grid_points(self.tracker.grid, self.tracker.size, self.tracker.size[1] // 64)
-        clip.add(time, torch.from_numpy(points / STRIDE).float().to(self.store.device))
+        clip.add(time, torch.from_numpy(points / STRIDE))
 
 
 @dataclass
@@ -102,10 +102,11 @@ class _Growing:
 
 
 class PointStream:
-    """Points followed in endless input; memory does not grow. Made by `CoTracker.stream`.
+    """Points followed in endless input. Made by `CoTracker.stream`.
 
     Say `follow` when an instance is not seen in the coming frame, `push` that frame, and `forget` the clip when the
-    instance is back. Frames in which nothing is followed cost nothing.
+    instance is back or given up: as in the original, a clip that goes on gains support points every 12 frames.
+    Otherwise memory does not grow, and frames in which nothing is followed cost nothing.
     """
 
     def __init__(self, tracker: "CoTracker") -> None:
@@ -115,16 +116,17 @@ class PointStream:
         self._frames: dict[int, np.ndarray] = {}  # the two newest
         self._newest = -1
 
+    @property
+    def encoded(self) -> int:
+        """How many frames have been encoded so far."""
+        return self._clips.store.encoded
+
     def push(self, frame: np.ndarray) -> Located:
         """Take the next frame, uint8 (H, W, 3) RGB: where the points of all clips are in it.
 
         Raises:
-            InputError: a frame of another size than the one before.
+            InputError: points are followed, and the frame is of another size than those before.
         """
-        if self._frames and frame.shape != self._frames[self._newest].shape:
-            raise InputError(
-                f"frame {frame.shape} after frames {self._frames[self._newest].shape}; one size is expected"
-            )
         self._newest += 1
         self._frames[self._newest] = frame
         self._frames.pop(self._newest - 2, None)

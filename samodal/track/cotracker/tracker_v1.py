@@ -97,7 +97,7 @@ class CoTracker:
         found = self.whole_clip(frames, queries[order], window, backward=late)
         places, seen, written = (part[:, : len(queries)].cpu().numpy() for part in found)
         back = np.argsort(order)
-        xy = places[:, back] / self.scale(frames, window.start)
+        xy = places[:, back] / self.store.scale(frames, window.start)
         return Tracks(xy.astype(np.float32), seen[:, back], written[:, back])
 
     @torch.inference_mode()
@@ -113,11 +113,12 @@ class CoTracker:
             predicted, of the queries and then of the support points.
         """
         length = max(len(window), WINDOW)
-        times = np.concatenate([queries[:, 0] - window.start, *self._support_times(length)])
-        scaled = torch.from_numpy(queries[:, 1:] * self.scale(frames, window.start)).float()
+        points = torch.from_numpy(queries[:, 1:] * self.store.scale(frames, window.start)).float()
+        known = [
+            (int(frame) - window.start, point) for frame, point in zip(queries[:, 0], points, strict=True)
+        ]
         support = torch.from_numpy(grid_points(self.grid, self.size, self.size[1] // 64)).float()
-        points = torch.cat([scaled] + [support] * len(range(0, length, self.every)))
-        points = points.to(self.store.device) / STRIDE
+        known += [(time, point) for time in range(0, length, self.every) for point in support]
 
         def run(flip: bool) -> tuple[Tensor, Tensor, Tensor]:
             def find_slots(numbers: Sequence[int]) -> Tensor:
@@ -125,9 +126,9 @@ class CoTracker:
                 wanted = [window.start + min(number, len(window) - 1) for number in forth]
                 return self.store.slots(frames, wanted)
 
-            clip = Clip(points.device)
-            for time, point in zip(times, points, strict=True):
-                clip.add(length - 1 - int(time) if flip else int(time), point[None])
+            clip = Clip(self.store.device)
+            for time, point in known:
+                clip.add(length - 1 - time if flip else time, point[None] / STRIDE)
             self.windows += len(range(0, length - STEP, STEP))
             result = track_clip(self.model, clip, length, self.store, find_slots, self.iterations)
             return tuple(part.flip(0) for part in result) if flip else result  # type: ignore[return-value]
@@ -140,11 +141,3 @@ class CoTracker:
             written = written | back_written
         places, seen, written = (part[: len(window)] for part in (places, seen, written))
         return places * STRIDE, seen, written
-
-    def _support_times(self, length: int) -> list[np.ndarray]:
-        return [np.full(self.grid**2, time) for time in range(0, length, self.every)]
-
-    def scale(self, frames: Frames, index: int) -> np.ndarray:
-        """(2,) what pixels x, y of a frame are multiplied with: ratio of the sizes, corners not aligned."""
-        height, width = frames[index].shape[:2]
-        return np.array([self.size[1] / width, self.size[0] / height])

@@ -59,7 +59,7 @@ class CoTracker3:
         if not len(queries):
             return no_tracks(window)
         places, seen = (part[:, : len(queries)].cpu().numpy() for part in self.run(frames, queries, window))
-        xy = (places / self._scale(frames, window)).astype(np.float32)
+        xy = (places / self.store.scale(frames, window.start)).astype(np.float32)
         known = queries[:, 0].astype(int) - window.start
         valid = np.ones(xy.shape[:2], bool)
         if self.model.online:
@@ -78,7 +78,7 @@ class CoTracker3:
             of the queries and then of the support points.
         """
         support = grid_points(self.grid, self.size, self.size[1] / 64)
-        points = np.concatenate([queries[:, 1:] * self._scale(frames, window), support]) / STRIDE
+        points = np.concatenate([queries[:, 1:] * self.store.scale(frames, window.start), support]) / STRIDE
         known = np.concatenate([queries[:, 0] - window.start, np.zeros(len(support))]).astype(int)
         start = torch.from_numpy(points).float().to(self.store.device)
         follow = self._by_chunks if self.model.online else self._at_once
@@ -130,11 +130,6 @@ class CoTracker3:
             )
             all_places, all_logits = [*all_places[:first], *places], [*all_logits[:first], *logits]
         return torch.stack(all_places[:length]), torch.stack(all_logits[:length])
-
-    def _scale(self, frames: Frames, window: range) -> np.ndarray:
-        """(2,) what pixels x, y of a frame are multiplied with: corners stay corners."""
-        height, width = frames[window.start].shape[:2]
-        return np.array([(self.size[1] - 1) / max(width - 1, 1), (self.size[0] - 1) / max(height - 1, 1)])
 
 
 def _carry(found: Tensor) -> Tensor:

@@ -58,7 +58,7 @@ class Clip:
     def add(self, frame: int, places: Tensor) -> None:
         """Add points (N, 2) that are known in `frame`; it must not lie before the window that comes next."""
         self.frames += [frame] * len(places)
-        self.places = torch.cat([self.places, places])
+        self.places = torch.cat([self.places, places.to(self.places)])
         self._looks = torch.cat([self._looks, self._looks.new_zeros(len(places), CHANNELS)])
         self._looked += [False] * len(places)
 
@@ -68,31 +68,37 @@ class Clip:
         A window that the clip does not fill is filled with its last frame. Those repeated frames count as seen in
         the first window (there the original lengthens the clip) and are masked later.
         """
-        numbers = range(self._start, self._start + WINDOW)
-        slots = find_slots([min(number, last) for number in numbers])
-        device = self.places.device
-        query = torch.tensor(self.frames, device=device)
+        start, end = self._start, self._start + WINDOW
+        slots = find_slots([min(frame, last) for frame in range(start, end)])
         looks = self._find_looks(last, store, slots)
-
-        places = self.places.expand(WINDOW, -1, -1)
-        logits = torch.full(places.shape[:2], SURE, device=device)
-        first_new = 0 if self._start == 0 else self._start + STEP  # frame that no earlier window has had
-        if self._settled is not None:
-            known = len(self._settled[0][0])
-            carried = query[:known] < first_new
-            halves = [torch.cat([half[STEP:], half[-1:].expand_as(half[STEP:])]) for half in self._settled]
-            places = torch.cat(
-                [torch.where(carried[:, None], halves[0], places[:, :known]), places[:, known:]], 1
-            )
-            logits = torch.cat([torch.where(carried, halves[1], logits[:, :known]), logits[:, known:]], 1)
-        end = last if self._start else WINDOW - 1
-        time = torch.arange(self._start, self._start + WINDOW, device=device)[:, None]
-        fresh = ((time >= query) & (time >= first_new) & (time <= end)).float()
-        present = [frame < self._start + WINDOW for frame in self.frames]
+        new = start + STEP if start else 0  # the first frame that no earlier window has had
+        query = torch.tensor(self.frames, device=slots.device)
+        places, logits = self._first_guess(query < new)
+        time = torch.arange(start, end, device=slots.device)[:, None]
+        fresh = ((time >= query) & (time >= new) & (time <= (last if start else end))).float()
+        present = [frame < end for frame in self.frames]
         entered = sorted((n for n, here in enumerate(present) if here), key=lambda n: self.frames[n])
-        status = torch.zeros(len(present), WINDOW, 2, device=device)
+        status = torch.zeros(len(present), WINDOW, 2, device=slots.device)
         status[entered] = mix_status(fresh[:, entered], logits[:, entered])
-        return Window(self._start, slots, looks, places, status, present)
+        return Window(start, slots, looks, places, status, present)
+
+    def _first_guess(self, carried: Tensor) -> tuple[Tensor, Tensor]:
+        """Places (8, N, 2) and logits (8, N) to begin with.
+
+        Of points that are `carried` (N,) from the window before: its second half, then its last frame over and
+        over. Of the others: where they are in their query frame.
+        """
+        places = self.places.expand(WINDOW, -1, -1)
+        logits = torch.full(places.shape[:2], SURE, device=places.device)
+        if self._settled is None:
+            return places, logits
+        guess = []
+        for value, settled in zip((places, logits[..., None]), self._settled, strict=True):
+            half = torch.cat([settled[STEP:], settled[-1:].expand_as(settled[STEP:])])
+            count = half.shape[1]  # points that were added since then come after these
+            old = torch.where(carried[:count, None], half, value[:, :count])
+            guess.append(torch.cat([old, value[:, count:]], dim=1))
+        return guess[0], guess[1][..., 0]
 
     def _find_looks(self, last: int, store: FeatureStore, slots: Tensor) -> Tensor:
         """The feature of every point in its query frame, (N, 128); 0 for those that come later."""
@@ -107,7 +113,7 @@ class Clip:
 
     def settle(self, places: Tensor, logits: Tensor) -> None:
         """Take the result of a full window, (8, N, 2) and (8, N), and go on to the next one."""
-        self._settled = places, logits
+        self._settled = places, logits[..., None]
         self._start += STEP
 
 
