@@ -269,3 +269,13 @@ def test_videos_of_one_frame_are_coco():
             expected = reference.eval["precision"]
             assert scores["precision"][..., 0, :] == pytest.approx(expected, abs=1e-12)
             assert scores["recall"][..., 0, :] == pytest.approx(reference.eval["recall"], abs=1e-12)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_how_many_pairs_are_looked_at_together_does_not_matter(case, monkeypatch):
+    truth, predictions, _ = load(case)
+    whole = video_ap(truth, predictions)
+    monkeypatch.setattr("samodal.score.overlap.AT_ONCE", 7)
+    parts = video_ap(truth, predictions)
+    assert np.array_equal(whole["precision"], parts["precision"])
+    assert np.array_equal(whole["recall"], parts["recall"])
