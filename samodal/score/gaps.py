@@ -172,10 +172,12 @@ def _unseen(track: Track, frame: int) -> bool:
 
 
 def _centroid(rle: Rle) -> tuple[float, float]:
-    x, y, w, h = masks.box(rle)
-    crop = masks.decode(rle)[y : y + h, x : x + w]
-    total = crop.sum()
-    return x + float(crop.sum(0) @ np.arange(w) / total), y + float(crop.sum(1) @ np.arange(h) / total)
+    part, x, y = masks.decode_box(rle)
+    height, width = part.shape
+    total = part.sum()
+    return x + float(part.sum(0) @ np.arange(width) / total), y + float(
+        part.sum(1) @ np.arange(height) / total
+    )
 
 
 def _means(frames: list[GapFrame]) -> Row:
