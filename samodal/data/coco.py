@@ -87,15 +87,22 @@ def read_file(path: Path, frames: FrameSource, like: Path | None = None) -> Labe
         InputError: another format, ids that do not fit, broken masks.
     """
     content = read_json(path)
-    if isinstance(content, list):
-        if like is None:
-            raise InputError(f"{path}: results do not say which image is which frame; say --like TRUTH.json")
-        entries: Any = content
-        truth = read_json(like)
-        index = read_index(truth, like)
-    else:
-        truth, index = content, read_index(content, path)
-        entries = content.get("annotations")
+    if not isinstance(content, list):
+        return read_truth(content, path, frames)
+    if like is None:
+        raise InputError(f"{path}: results do not say which image is which frame; say --like TRUTH.json")
+    return read_results(content, path, frames, read_json(like), like)
+
+
+def read_truth(content: Any, path: Path, frames: FrameSource) -> LabelledSet:
+    """As `read_file`, from what is in a truth file."""
+    entries = content.get("annotations") if isinstance(content, dict) else None
+    return read_results(entries, path, frames, content, path)
+
+
+def read_results(entries: Any, path: Path, frames: FrameSource, truth: Any, like: Path) -> LabelledSet:
+    """As `read_file`, from the results that are in a file, and the truth that is in the file `like`."""
+    index = read_index(truth, like)
     categories = truth.get("categories", [])
     if not _objects(entries) or not _objects(categories):
         raise InputError(f"{path}: unknown format; {EXPECTED}")

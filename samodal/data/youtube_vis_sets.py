@@ -28,7 +28,11 @@ def read_file(path: Path, frames: FrameSource) -> LabelledSet:
     Raises:
         InputError: another format, ids or lengths that do not fit, broken masks.
     """
-    content = read_json(path)
+    return read_content(read_json(path), path, frames)
+
+
+def read_content(content: Any, path: Path, frames: FrameSource) -> LabelledSet:
+    """As `read_file`, from what is in the file."""
     listed: Any = []
     entries, categories = content, []
     if isinstance(content, dict) and "annotations" in content and "videos" in content:
