@@ -68,12 +68,12 @@ Results = dict[Path, list[dict[str, Any]]]
 
 def by_repeat(paths: Sequence[Path], key: str) -> list[Results]:
     """Files put together that hold different videos (or images); files of the same ones are repeats."""
-    repeats: list[tuple[set[Any], Results]] = []
+    repeats: list[tuple[set[str], Results]] = []
     for path in paths:
         content = read_json(path)
         if not isinstance(content, list) or not all(isinstance(entry, dict) for entry in content):
             raise InputError(f"{path}: predictions are expected, a list of objects with {key!r} and so on")
-        ids = {entry.get(key) for entry in content}
+        ids = {str(entry.get(key)) for entry in content}
         for taken, members in repeats:
             if not taken & ids:
                 taken |= ids
@@ -186,6 +186,7 @@ def video_rows(command: "Score", truth: Truth, results: Results) -> list[Row]:
     guessed = {
         number: tracks
         for path, entries in results.items()
+        if entries  # nothing found is an answer, too
         for number, tracks in _videos(read_content(entries, path, _no_frames)).items()
     }
     if strangers := sorted(set(guessed) - set(true), key=str):

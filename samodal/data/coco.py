@@ -8,7 +8,7 @@ from typing import Any
 
 from samodal import masks
 from samodal.data.labelled import FrameSource, LabelledSet, LabelledVideo, unseen
-from samodal.data.youtube_vis_sets import category_names, check_size, whole
+from samodal.data.records import category_names, checked_size, whole
 from samodal.errors import InputError
 from samodal.files import read_json
 from samodal.frames import natural_order
@@ -117,7 +117,7 @@ def read_results(entries: Any, path: Path, frames: FrameSource, truth: Any, like
         _read_video(path, name, index.ids[name], images, by_image, frames)
         for name, images in index.videos.items()
     ]
-    return LabelledSet(videos, category_names(categories, path))
+    return LabelledSet(videos, category_names(truth, like))
 
 
 def _read_video(
@@ -134,7 +134,7 @@ def _read_video(
     if len(sizes) > 1:
         raise InputError(f"{where}: images of different sizes {sorted(sizes)} (height, width) in one video")
     size = sizes.pop()
-    check_size(size, where)
+    checked_size(size, where)
     files = [str(image.get("file_name", f"{name}/{frame:05d}.jpg")) for frame, image in enumerate(images)]
     video = frames(name) or unseen(name, [PurePosixPath(file).stem for file in files], size)
     if (len(video), video.size) != (len(images), size):

@@ -1,6 +1,8 @@
 """The entries of a file as columns of numbers and masks. What is wrong is named, with the entry it is in."""
 
+import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +14,7 @@ from samodal.masks import Rle
 from samodal.score.measure import MAX_PIXELS, measure
 
 _REQUIRED = object()
+LARGEST = sys.float_info.max
 Size = tuple[int, int]
 
 
@@ -79,10 +82,11 @@ class Entries:
     def numbers(self, key: str, default: float | None = None, lowest: float = -np.inf) -> np.ndarray:
         """Finite numbers, none below `lowest`: float64 (N,). `default`, if any, where an entry has none or None."""
         values = self.column(key) if default is None else self.column(key, None)
-        if set(map(type, values)) <= {int, float}:
-            numbers = np.array(values, float)
-            if np.isfinite(numbers).all() and (numbers >= lowest).all():
-                return numbers
+        with suppress(OverflowError):
+            if set(map(type, values)) <= {int, float}:
+                numbers = np.array(values, float)
+                if np.isfinite(numbers).all() and (numbers >= lowest).all():
+                    return numbers
         return np.array(  # One by one, to name the one that is wrong.
             [
                 default if value is None and default is not None else self._number(place, key, value, lowest)
@@ -109,7 +113,7 @@ class Entries:
     def _number(self, place: int, key: str, value: Any, lowest: float) -> float:
         if not isinstance(value, int | float | np.number) or isinstance(value, bool):
             raise InputError(f"{self.name(place)}: {key} {_short(value)} is not a number")
-        if not lowest <= value < np.inf or value == -np.inf:
+        if not max(lowest, -LARGEST) <= value <= LARGEST:
             wanted = "finite" if lowest == -np.inf else f"finite and at least {lowest:g}"
             raise InputError(f"{self.name(place)}: {key} {_short(value)} is not a number that is {wanted}")
         return float(value)

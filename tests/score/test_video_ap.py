@@ -279,3 +279,11 @@ def test_how_many_pairs_are_looked_at_together_does_not_matter(case, monkeypatch
     parts = video_ap(truth, predictions)
     assert np.array_equal(whole["precision"], parts["precision"])
     assert np.array_equal(whole["recall"], parts["recall"])
+
+
+@pytest.mark.parametrize("number", [10**400, -(10**400), float("inf"), float("nan")])
+def test_numbers_beyond_all_bounds_are_named(number):
+    with pytest.raises(InputError, match=r"prediction 0: score .* finite"):
+        video_ap(truth_of([[BOX]], occlude_rate=[0.0]), [result([BOX], number)])
+    with pytest.raises(InputError, match=r"truth annotation 1: occlude_rate .* finite"):
+        video_ap(truth_of([[BOX]], occlude_rate=[number]), [result([BOX])])
