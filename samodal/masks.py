@@ -30,6 +30,31 @@ def decode(rle: Rle) -> np.ndarray:
     return coco.decode(rle).astype(bool)
 
 
+def decode_box(rle: Rle) -> tuple[np.ndarray, int, int]:
+    """The part of a mask within its box, bool (h, w), and the box's corner x, y: far less than a whole frame."""
+    x, y, width, height = box(rle)
+    if width == 0:
+        return np.zeros((0, 0), bool), 0, 0
+    frame_height, runs = rle["size"][0], run_lengths(rle["counts"])
+    stops = np.clip(np.cumsum(runs) - x * frame_height, 0, width * frame_height)
+    inside = np.arange(len(runs)) % 2 == 1
+    columns = np.repeat(inside, np.diff(stops, prepend=0)).reshape(width, frame_height)
+    return columns[:, y : y + height].T, x, y
+
+
+def encode_box(part: np.ndarray, x: int, y: int, size: tuple[int, int]) -> Rle:
+    """The mask of `size` (H, W) that is `part` (h, w), non-zero = inside, with its corner at x, y, and empty elsewhere.
+
+    The part must lie within the image. The same as `encode` of the whole, in far less time.
+    """
+    height, width = size
+    columns = np.zeros((part.shape[1], height), bool)
+    columns[:, y : y + part.shape[0]] = part.T != 0
+    edges = np.flatnonzero(np.diff(columns.ravel(), prepend=False, append=False)) + x * height
+    runs = np.diff(np.union1d(edges, height * width), prepend=0)  # no run of no length at the end
+    return _as_text(coco.frPyObjects({"size": [height, width], "counts": runs.tolist()}, height, width))
+
+
 def empty(size: tuple[int, int]) -> Rle:
     """The mask without a pixel, of size (H, W)."""
     return encode(np.zeros(size, np.uint8))
@@ -121,24 +146,23 @@ def warp(rle: Rle, affine: np.ndarray) -> Rle:
     Linear interpolation, then inside where the value is at least one half.
     """
     height, width = rle["size"]
-    x, y, w, h = box(rle)
+    # Only the box is decoded and moved: a full frame for a small mask is what makes warping slow.
+    part, x, y = decode_box(rle)
+    h, w = part.shape
     if w == 0:
         return rle
-    # Only the box is decoded and moved: a full frame for a small mask is what makes warping slow.
-    crop = decode(rle)[y : y + h, x : x + w].astype(np.float32)
-    crop = cv2.copyMakeBorder(crop, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    crop = cv2.copyMakeBorder(part.astype(np.float32), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     matrix = np.asarray(affine, np.float64)
     corners = np.array([[x - 1, y - 1], [x + w, y - 1], [x + w, y + h], [x - 1, y + h]], np.float64)
     moved = corners @ matrix[:, :2].T + matrix[:, 2]
     left, top = np.maximum(np.floor(moved.min(0)).astype(int), 0)
     right, bottom = np.minimum(np.ceil(moved.max(0)).astype(int) + 1, (width, height))
-    result = np.zeros((height, width), np.uint8)
-    if left < right and top < bottom:
-        local = matrix.copy()
-        local[:, 2] += matrix[:, :2] @ (x - 1, y - 1) - (left, top)
-        soft = cv2.warpAffine(crop, local, (int(right - left), int(bottom - top)), flags=cv2.INTER_LINEAR)
-        result[top:bottom, left:right] = soft >= 0.5
-    return encode(result)
+    if left >= right or top >= bottom:
+        return empty((height, width))
+    local = matrix.copy()
+    local[:, 2] += matrix[:, :2] @ (x - 1, y - 1) - (left, top)
+    soft = cv2.warpAffine(crop, local, (int(right - left), int(bottom - top)), flags=cv2.INTER_LINEAR)
+    return encode_box(soft >= 0.5, int(left), int(top), (height, width))
 
 
 def from_annotation(value: Any, size: tuple[int, int]) -> Rle | None:

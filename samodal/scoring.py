@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +11,12 @@ from samodal import score
 from samodal.check.match import check_match
 from samodal.data import coco
 from samodal.data.labelled import LabelledSet
-from samodal.data.youtube_vis_sets import read_file
+from samodal.data.youtube_vis_sets import read_content
 from samodal.errors import InputError
 from samodal.files import read_json
 from samodal.results import run_facts
 from samodal.score.protocols import STRICT, get_protocol
+from samodal.score.workers import mapping
 from samodal.video import Track, VideoTracks
 
 if TYPE_CHECKING:
@@ -28,11 +30,14 @@ def run(command: "Score") -> None:
     for path in command.out:
         if path.suffix not in (".json", ".csv", ".tex"):
             raise InputError(f"{path}: scores are written as .json, .csv or .tex")
-    rows_of: Callable[[Score, list[Path]], list[Row]] = image_rows if command.what == "images" else video_rows
+    rows_of: Callable[[Score, Truth, Results], list[Row]] = (
+        image_rows if command.what == "images" else video_rows
+    )
+    truth = Truth(command.truth, read_json(command.truth))
     repeats = by_repeat(command.predictions, "image_id" if command.what == "images" else "video_id")
-    for paths in repeats:
-        warn_of_mismatches(command.truth, paths)
-    scored = [rows_of(command, paths) for paths in repeats]
+    for results in repeats:
+        warn_of_mismatches(truth, results)
+    scored = [rows_of(command, truth, results) for results in repeats]
     rows = score.spread(scored) if len(scored) > 1 else scored[0]
     classes = "by class" if command.by_class else "class-agnostic"
     score.print_table(rows, f"{command.protocol}, {classes}")
@@ -45,59 +50,71 @@ def run(command: "Score") -> None:
             facts["command"],
             facts["versions"],
             class_agnostic=not command.by_class,
-            repeats=[[str(path) for path in paths] for paths in repeats],
+            repeats=[[str(path) for path in results] for results in repeats],
         )
 
 
-def by_repeat(paths: Sequence[Path], key: str) -> list[list[Path]]:
+@dataclass
+class Truth:
+    """A truth file and what is in it."""
+
+    path: Path
+    content: Any
+
+
+Results = dict[Path, list[dict[str, Any]]]
+"""Files of predictions -> what is in them."""
+
+
+def by_repeat(paths: Sequence[Path], key: str) -> list[Results]:
     """Files put together that hold different videos (or images); files of the same ones are repeats."""
-    repeats: list[tuple[set[Any], list[Path]]] = []
+    repeats: list[tuple[set[str], Results]] = []
     for path in paths:
         content = read_json(path)
         if not isinstance(content, list) or not all(isinstance(entry, dict) for entry in content):
             raise InputError(f"{path}: predictions are expected, a list of objects with {key!r} and so on")
-        ids = {entry.get(key) for entry in content}
+        ids = {str(entry.get(key)) for entry in content}
         for taken, members in repeats:
             if not taken & ids:
                 taken |= ids
-                members.append(path)
+                members[path] = content
                 break
         else:
-            repeats.append((ids, [path]))
+            repeats.append((ids, {path: content}))
     return [members for _, members in repeats]
 
 
-def warn_of_mismatches(truth: Path, predictions: Sequence[Path]) -> None:
+def warn_of_mismatches(truth: Truth, results: Results) -> None:
     """Say on stderr what would make scores zero in silence: ids, classes, lengths and sizes that do not match."""
-    content = read_json(truth)
-    if not isinstance(content, dict):
-        raise InputError(f"{truth}: a truth file is expected, an object with 'annotations' and so on")
-    for finding in check_match(content, [entry for path in predictions for entry in read_json(path)]):
+    if not isinstance(truth.content, dict):
+        raise InputError(f"{truth.path}: a truth file is expected, an object with 'annotations' and so on")
+    for finding in check_match(truth.content, _entries_of_all(results)):
         print(f"samodal: {finding}", file=sys.stderr)
 
 
-def image_rows(command: "Score", paths: list[Path]) -> list[Row]:
+def image_rows(command: "Score", truth: Truth, results: Results) -> list[Row]:
     """The rows of one repeat: masks in single images (COCO).
 
     Where truth and predictions say what is visible, and of which instance each mask is (`track_id`; `samodal convert`
     writes both), the IoUs of the full masks and of their hidden parts come with the average precision, and the trivial
     answers of a single image, visible mask and convex hull.
     """
-    truth, predictions = read_json(command.truth), [entry for path in paths for entry in read_json(path)]
+    predictions = _entries_of_all(results)
 
     def precision(masks: list[dict[str, Any]]) -> Row:
-        with naming(command.truth, paths):
-            found = score.image_ap(truth, masks, command.protocol, not command.by_class)
+        with naming(truth, results):
+            found = score.image_ap(truth.content, masks, command.protocol, not command.by_class)
         return {"subset": "all", **_numbers(found, "image_")}
 
     row = {"method": "samodal", **precision(predictions)}
     if not all("track_id" in entry for entry in predictions):
         return [row]
-    labelled = coco.read_file(command.truth, lambda name: None)
+    labelled = coco.read_truth(truth.content, truth.path, _no_frames)
     image_ids = {video.tracks.video_id: video.image_ids or [] for video in labelled.videos}
     true, guessed = _videos(labelled), dict[int, VideoTracks]()
-    for path in paths:
-        for number, tracks in _videos(coco.read_file(path, lambda name: None, command.truth)).items():
+    for path, entries in results.items():
+        found = coco.read_results(entries, path, _no_frames, truth.content, truth.path)
+        for number, tracks in _videos(found).items():
             guessed.setdefault(number, _nothing(tracks)).tracks.extend(tracks)
     if not _full(true):
         return [row]
@@ -139,12 +156,12 @@ def _entries(tracks: VideoTracks, like: VideoTracks, image_ids: list[int]) -> li
 
 
 @contextmanager
-def naming(truth: Path, predictions: list[Path]) -> Iterator[None]:
+def naming(truth: Truth, results: Results) -> Iterator[None]:
     """Name the files in an error that only knows an entry."""
     try:
         yield
     except InputError as error:
-        where = ", ".join(map(str, predictions)) if str(error).startswith("prediction") else truth
+        where = ", ".join(map(str, results)) if str(error).startswith("prediction") else truth.path
         raise InputError(f"{where}: {error}") from None
 
 
@@ -159,41 +176,50 @@ def _pooled(pairs: list[tuple[VideoTracks, VideoTracks]]) -> float | None:
     return score.pooled_iou([guess for guess, _ in masks], [real for _, real in masks])
 
 
-def video_rows(command: "Score", paths: list[Path]) -> list[Row]:
+def video_rows(command: "Score", truth: Truth, results: Results) -> list[Row]:
     """The rows of one repeat: tracks (YouTube-VIS).
 
     Where truth and predictions say what is visible: all scores, beside those of the trivial answers. Else average
     precision only. By protocol `reference` it is computed from the files as they are, as the original does.
     """
-    true = _videos(read_file(command.truth, lambda name: None))
+    true = _videos(read_content(truth.content, truth.path, _no_frames))
     guessed = {
         number: tracks
-        for path in paths
-        for number, tracks in _videos(read_file(path, lambda name: None)).items()
+        for path, entries in results.items()
+        if entries  # nothing found is an answer, too
+        for number, tracks in _videos(read_content(entries, path, _no_frames)).items()
     }
     if strangers := sorted(set(guessed) - set(true), key=str):
-        raise InputError(
-            f"{command.truth}: has no video {strangers[0]}, but the predictions do; ids must agree"
-        )
+        raise InputError(f"{truth.path}: has no video {strangers[0]}, but the predictions do; ids must agree")
     full = _full(true) and _full(guessed)
     rows: list[Row] = []
     if full:
-        rows = score.compare(
-            list(true.values()),
-            {"samodal": [guessed.get(name) or _nothing(tracks) for name, tracks in true.items()]},
-            command.match,
-            get_protocol(command.protocol),
-            not command.by_class,
-            command.identity,
-        )
+        num_masks = sum(len(tracks) * tracks.num_frames for tracks in true.values())
+        with mapping(num_masks, len(true)) as each:
+            rows = score.compare(
+                list(true.values()),
+                {"samodal": [guessed.get(name) or _nothing(tracks) for name, tracks in true.items()]},
+                command.match,
+                get_protocol(command.protocol),
+                not command.by_class,
+                command.identity,
+                each,
+            )
     if not full or command.protocol != STRICT.name:
-        predictions = [entry for path in paths for entry in read_json(path)]
-        with naming(command.truth, paths):
+        with naming(truth, results):
             found = score.video_ap(
-                read_json(command.truth), predictions, command.protocol, not command.by_class
+                truth.content, _entries_of_all(results), command.protocol, not command.by_class
             )
         rows = _merged(rows, {"method": "samodal", "subset": "all", **_numbers(found, "video_")})
     return rows
+
+
+def _entries_of_all(results: Results) -> list[dict[str, Any]]:
+    return [entry for entries in results.values() for entry in entries]
+
+
+def _no_frames(name: str) -> None:
+    """No frames are needed to score masks."""
 
 
 def _merged(rows: list[Row], more: Row) -> list[Row]:

@@ -157,12 +157,14 @@ def _(truth: dict) -> None:
     truth["videos"][0].update(length=10**12, file_names=[])
 
 
-@json_damage("youtube-vis.json", *TRUTH, says="is no size of a video", name="a size beyond all memory")
+@json_damage("youtube-vis.json", *TRUTH, says="is no (height, width)", name="a size beyond all memory")
 def _(truth: dict) -> None:
     truth["videos"][0].update(height=10**9, width=10**9)
 
 
-@json_damage("youtube-vis.json", *TRUTH, says="video id 1 occurs twice", name="a video twice")
+@json_damage(
+    "youtube-vis.json", *TRUTH, says="two entries for video 1; ids must differ", name="a video twice"
+)
 def _(truth: dict) -> None:
     truth["videos"].append(copy.deepcopy(truth["videos"][0]))
 
@@ -173,6 +175,11 @@ def _(truth: dict) -> None:
 
 
 @json_damage("youtube-vis.json", *TRUTH, says="which is not in 'videos'", name="a track of no video")
+def _(truth: dict) -> None:
+    truth["annotations"][0]["video_id"] = 77
+
+
+@json_damage("youtube-vis.json", *TRUTH, says="'video_id' is -77", name="a negative id of a video")
 def _(truth: dict) -> None:
     truth["annotations"][0]["video_id"] = -77
 
@@ -276,7 +283,7 @@ def _(folder: Path) -> None:
     mots_line(folder, lambda fields: ["1.5", *fields[1:]])
 
 
-@damage(*MOTS, says="no size of a video", name="MOTS with a size beyond all memory")
+@damage(*MOTS, says="is no (height, width)", name="MOTS with a size beyond all memory")
 def _(folder: Path) -> None:
     mots_line(folder, lambda fields: [*fields[:3], "999999999", "999999999", fields[5]])
 

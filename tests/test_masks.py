@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from pycocotools import mask as coco
 
 from samodal import masks
 
@@ -19,6 +20,25 @@ def rectangle(size=(40, 60), top=10, left=15, height=12, width=20):
     mask = np.zeros(size, bool)
     mask[top : top + height, left : left + width] = True
     return mask
+
+
+@given(mask_arrays)
+def test_the_box_of_a_mask_is_the_whole_of_it(mask):
+    rle = masks.encode(mask)
+    part, x, y = masks.decode_box(rle)
+    assert (x, y, *part.shape[::-1]) == masks.box(rle)
+    assert part.sum() == mask.sum()
+    assert masks.encode_box(part, x, y, mask.shape) == rle
+    assert masks.encode_box(mask, 0, 0, mask.shape) == rle
+
+
+def test_the_box_of_a_mask_with_runs_of_no_length():
+    written = coco.frPyObjects({"size": [4, 5], "counts": [0, 0, 9, 2, 0, 3, 6]}, 4, 5)
+    rle = {"size": [4, 5], "counts": written["counts"].decode()}
+    part, x, y = masks.decode_box(rle)
+    whole = np.zeros((4, 5), bool)
+    whole[y : y + part.shape[0], x : x + part.shape[1]] = part
+    assert np.array_equal(whole, masks.decode(rle))
 
 
 @given(mask_arrays)

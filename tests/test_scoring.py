@@ -168,3 +168,26 @@ def test_where_nothing_could_be_written_nothing_is_computed(
     assert score(tmp_path / "nowhere.json", tmp_path / "nowhere.json", "--out", tmp_path / "scores.xls") == 2
     assert ".csv" in capsys.readouterr().err
     assert np.all([not path.exists() for path in tmp_path.iterdir()])
+
+
+def test_no_predictions_at_all_score_zero(tmp_path: Path) -> None:
+    truth, nothing = truth_file(tmp_path), tmp_path / "nothing.json"
+    nothing.write_text("[]")
+    assert score(truth, nothing, "--out", tmp_path / "scores.json") == 0
+    ours = rows(tmp_path / "scores.json")["samodal", "all"]
+    assert (ours["iou_full"], ours["video_ap"]) == (0, 0)
+
+
+@pytest.mark.parametrize(("key", "value"), [("video_id", [1]), ("video_id", {}), ("score", 10**400)])
+@pytest.mark.parametrize("protocol", ["strict", "reference"])
+def test_ids_and_scores_that_are_none_are_named(
+    tmp_path: Path, key: str, value: object, protocol: str, capsys: pytest.CaptureFixture
+) -> None:
+    truth, path = truth_file(tmp_path), prediction_file(tmp_path, 1)
+    entries = json.loads(path.read_text())
+    entries[0][key] = value
+    path.write_text(json.dumps(entries))
+    assert score(truth, path, "--protocol", protocol) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert path.name in last
+    assert key in last

@@ -159,7 +159,7 @@ def _size(label: dict[str, Any], path: Path) -> tuple[int, int] | None:
 def _numbers(ids: Any) -> dict[str, int]:
     """Track ids as numbers: themselves where all are, else by first appearance, from 1."""
     found = list(dict.fromkeys(ids))
-    if all(one.isascii() and one.isdigit() and len(one) < 18 for one in found):
+    if all(one.isascii() and one.isdigit() and len(one) < 18 and one == str(int(one)) for one in found):
         return {one: int(one) for one in found}
     return {one: place for place, one in enumerate(found, 1)}
 

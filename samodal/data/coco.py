@@ -8,7 +8,7 @@ from typing import Any
 
 from samodal import masks
 from samodal.data.labelled import FrameSource, LabelledSet, LabelledVideo, unseen
-from samodal.data.youtube_vis_sets import category_names, check_size, whole
+from samodal.data.records import category_names, checked_size, whole
 from samodal.errors import InputError
 from samodal.files import read_json
 from samodal.frames import natural_order
@@ -87,15 +87,22 @@ def read_file(path: Path, frames: FrameSource, like: Path | None = None) -> Labe
         InputError: another format, ids that do not fit, broken masks.
     """
     content = read_json(path)
-    if isinstance(content, list):
-        if like is None:
-            raise InputError(f"{path}: results do not say which image is which frame; say --like TRUTH.json")
-        entries: Any = content
-        truth = read_json(like)
-        index = read_index(truth, like)
-    else:
-        truth, index = content, read_index(content, path)
-        entries = content.get("annotations")
+    if not isinstance(content, list):
+        return read_truth(content, path, frames)
+    if like is None:
+        raise InputError(f"{path}: results do not say which image is which frame; say --like TRUTH.json")
+    return read_results(content, path, frames, read_json(like), like)
+
+
+def read_truth(content: Any, path: Path, frames: FrameSource) -> LabelledSet:
+    """As `read_file`, from what is in a truth file."""
+    entries = content.get("annotations") if isinstance(content, dict) else None
+    return read_results(entries, path, frames, content, path)
+
+
+def read_results(entries: Any, path: Path, frames: FrameSource, truth: Any, like: Path) -> LabelledSet:
+    """As `read_file`, from the results that are in a file, and the truth that is in the file `like`."""
+    index = read_index(truth, like)
     categories = truth.get("categories", [])
     if not _objects(entries) or not _objects(categories):
         raise InputError(f"{path}: unknown format; {EXPECTED}")
@@ -110,7 +117,7 @@ def read_file(path: Path, frames: FrameSource, like: Path | None = None) -> Labe
         _read_video(path, name, index.ids[name], images, by_image, frames)
         for name, images in index.videos.items()
     ]
-    return LabelledSet(videos, category_names(categories, path))
+    return LabelledSet(videos, category_names(truth, like))
 
 
 def _read_video(
@@ -127,7 +134,7 @@ def _read_video(
     if len(sizes) > 1:
         raise InputError(f"{where}: images of different sizes {sorted(sizes)} (height, width) in one video")
     size = sizes.pop()
-    check_size(size, where)
+    checked_size(size, where)
     files = [str(image.get("file_name", f"{name}/{frame:05d}.jpg")) for frame, image in enumerate(images)]
     video = frames(name) or unseen(name, [PurePosixPath(file).stem for file in files], size)
     if (len(video), video.size) != (len(images), size):

@@ -17,7 +17,10 @@ FrameSource = Callable[[str], Video | None]
 
 @dataclass
 class LabelledVideo:
-    """The masks of one video, whatever format they come from.
+    """The masks of one video, whatever format they come from: all that a writer needs, predictions too.
+
+    A `Clip` is truth, asked for frame by frame (training reads one frame of many clips); it has no place for scores and
+    states, ignored regions, rates without visible masks, or the names and ids that a file must get back.
 
     Attributes:
         name: unique in its set.

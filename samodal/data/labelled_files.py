@@ -15,6 +15,7 @@ from samodal.data.labelled import (
     recategorise,
     unseen,
 )
+from samodal.data.records import checked_size
 from samodal.errors import InputError
 from samodal.frames import natural_order, open_video
 from samodal.video import Video, VideoTracks
@@ -139,7 +140,7 @@ def _read_mots_video(
             raise InputError(
                 f"{path}: holds masks of frames {lowest} to {highest}, not {numbers.start} to {numbers.stop - 1}"
             )
-        youtube_vis_sets.check_size(size, str(path))
+        checked_size(size, str(path))
         video = unseen(name, [f"{number:06d}" for number in numbers], size)
     tracks = mots.read_all(text, path, video, None) if extent else []
     ignored = [track for track in tracks if track.category_id == mots.IGNORED_CLASS]
@@ -177,9 +178,9 @@ def _read_davis(path: Path, frames: FrameSource, like: Path | None) -> LabelledS
     if not path.is_dir():
         raise InputError(f"{path}: a folder of PNG id maps, or of folders of them, is expected")
     annotations = path / "Annotations" if (path / "Annotations").is_dir() else path
-    folders = [annotations] if any(annotations.glob("*.png")) else []
+    folders = [annotations] if _maps(annotations) else []
     for pattern in ("*", "480p/*", "Full-Resolution/*", "*/*"):
-        folders = folders or [found for found in annotations.glob(pattern) if any(found.glob("*.png"))]
+        folders = folders or [found for found in annotations.glob(pattern) if _maps(found)]
     if not folders:
         raise InputError(f"{path}: no folders of PNG masks in it (<root>/Annotations/480p/<video>/00000.png)")
     folders.sort(key=natural_order)
@@ -189,7 +190,7 @@ def _read_davis(path: Path, frames: FrameSource, like: Path | None) -> LabelledS
         name = folder.resolve().name
         video = frames(name)
         if video is None:
-            maps = sorted((p for p in folder.glob("*.png") if p.name[0] != "."), key=natural_order)
+            maps = _maps(folder)
             size = id_maps.read_ids(maps[0]).shape
             video = unseen(name, [png.stem for png in maps], (int(size[0]), int(size[1])))
         tracks = id_maps.read_tracks(folder, video, None)
@@ -197,6 +198,11 @@ def _read_davis(path: Path, frames: FrameSource, like: Path | None) -> LabelledS
         return LabelledVideo(name, video, found, frame_files(name, video))
 
     return LabelledSet(_Lazy(len(folders), read))
+
+
+def _maps(folder: Path) -> list[Path]:
+    """The PNGs in a folder; hidden ones are what file systems leave behind."""
+    return sorted((path for path in folder.glob("*.png") if path.name[0] != "."), key=natural_order)
 
 
 READERS: dict[str, Callable[[Path, FrameSource, Path | None], LabelledSet]] = {

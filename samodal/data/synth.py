@@ -7,7 +7,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from samodal.data.asd import write_sequence
+from samodal.data.write.asd_sequence import write_sequence
 from samodal.errors import InputError
 from samodal.files import read_json
 

@@ -144,7 +144,7 @@ def _field(entry: dict[str, Any], key: str, path: Path, place: int) -> int:
 def _score(entry: dict[str, Any], path: Path, place: int) -> float:
     try:
         score = float(entry.get("score", 1.0))
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         score = math.nan
     if not 0 <= score <= 1:
         raise InputError(

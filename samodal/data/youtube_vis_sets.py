@@ -9,7 +9,7 @@ import numpy as np
 
 from samodal import masks
 from samodal.data.labelled import FrameSource, LabelledSet, LabelledVideo, frame_files, unseen
-from samodal.data.matching import integer
+from samodal.data.records import by_id, category_names, checked_size, whole
 from samodal.data.youtube_vis import EXPECTED
 from samodal.errors import InputError
 from samodal.files import read_json
@@ -28,7 +28,11 @@ def read_file(path: Path, frames: FrameSource) -> LabelledSet:
     Raises:
         InputError: another format, ids or lengths that do not fit, broken masks.
     """
-    content = read_json(path)
+    return read_content(read_json(path), path, frames)
+
+
+def read_content(content: Any, path: Path, frames: FrameSource) -> LabelledSet:
+    """As `read_file`, from what is in the file."""
     listed: Any = []
     entries, categories = content, []
     if isinstance(content, dict) and "annotations" in content and "videos" in content:
@@ -36,7 +40,7 @@ def read_file(path: Path, frames: FrameSource) -> LabelledSet:
     parts = (listed, entries, categories)
     if not all(isinstance(part, list) and all(isinstance(x, dict) for x in part) for part in parts):
         raise InputError(f"{path}: unknown format; {EXPECTED}")
-    known = _listed_videos(listed, path)
+    known = by_id(listed, "video", path)
     by_video: dict[int, list[tuple[int, dict[str, Any]]]] = {video_id: [] for video_id in known}
     for place, entry in enumerate(entries, 1):
         video_id = whole(entry, "video_id", f"{path}: entry {place}")
@@ -50,7 +54,7 @@ def read_file(path: Path, frames: FrameSource) -> LabelledSet:
         _read_video(path, video_id, names[video_id], known.get(video_id, {}), by_video[video_id], frames)
         for video_id in by_video
     ]
-    return LabelledSet(videos, category_names(categories, path))
+    return LabelledSet(videos, category_names({"categories": categories}, path))
 
 
 def video_ids(content: Any, path: Path) -> dict[str, int]:
@@ -62,38 +66,8 @@ def video_ids(content: Any, path: Path) -> dict[str, int]:
     listed = content.get("videos") if isinstance(content, dict) else None
     if not isinstance(listed, list) or not all(isinstance(video, dict) for video in listed):
         raise InputError(f"{path}: a truth file with 'videos' (YouTube-VIS) or 'images' (COCO) is expected")
-    known = _listed_videos(listed, path)
+    known = by_id(listed, "video", path)
     return {name: video_id for video_id, name in _names(known, known.keys()).items()}
-
-
-def _listed_videos(listed: list[dict[str, Any]], path: Path) -> dict[int, dict[str, Any]]:
-    known: dict[int, dict[str, Any]] = {}
-    for place, video in enumerate(listed, 1):
-        video_id = whole(video, "id", f"{path}: video {place}")
-        if video_id in known:
-            raise InputError(f"{path}: video id {video_id} occurs twice; ids must differ")
-        known[video_id] = video
-    return known
-
-
-def category_names(categories: list[dict[str, Any]], path: Path) -> dict[int, str]:
-    """The names in a 'categories' list."""
-    return {
-        whole(entry, "id", f"{path}: category {place}"): str(entry.get("name", entry["id"]))
-        for place, entry in enumerate(categories, 1)
-    }
-
-
-def whole(entry: dict[str, Any], key: str, where: str) -> int:
-    """A whole number of an entry.
-
-    Raises:
-        InputError: missing, or none; `where` is named.
-    """
-    try:
-        return integer(entry[key])
-    except (KeyError, ValueError):
-        raise InputError(f"{where}: {key!r} is {entry.get(key)!r}; a whole number is expected") from None
 
 
 def _names(known: dict[int, dict[str, Any]], ids: Any) -> dict[int, str]:
@@ -183,19 +157,13 @@ def _size(where: str, listed: dict[str, Any], entries: list[tuple[int, dict[str,
         raise InputError(
             f"{where}: neither 'height' and 'width' nor a mask tells its size; say --frames FOLDER"
         )
-    check_size(size, where)
-    return size
-
-
-def check_size(size: tuple[int, int], where: str) -> None:
-    """Raise InputError unless (H, W) can be the size of a video in pixels."""
-    if not (0 < size[0] <= 100_000 and 0 < size[1] <= 100_000):
-        raise InputError(f"{where}: {list(size)} (height, width) is no size of a video in pixels")
+    return checked_size(size, where)
 
 
 def _read_track(entry: dict[str, Any], place: int, path: Path, video: Video) -> Track:
     key = next((key for key in ("track_id", "id") if key in entry), None)
-    track_id = whole(entry, key, f"{path}: entry {place}") if key else place
+    # Tracks may be called by any number; only scores ask for ids that are not negative.
+    track_id = whole(entry, key, f"{path}: entry {place}", least=-(2**62)) if key else place
     where = f"{path}: track {track_id}"
     score = entry.get("score", 1.0)
     found = _masks(entry["segmentations"], where, video)
@@ -260,6 +228,6 @@ def _numbers(values: Sequence[Any], where: str, video: Video | None = None) -> l
     checked = values if video is None else _list(values, where, video)
     for value in checked:
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if value is not None and not (number and math.isfinite(value) and 0 <= value <= 1):
+        if value is not None and not (number and 0 <= value <= 1):
             raise InputError(f"{where} is {value!r}; a number from 0 to 1 is expected")
     return [None if value is None else float(value) for value in checked]

@@ -67,13 +67,12 @@ def _answered(track: Track, answer: Callable[[Rle], Rle]) -> Track:
 
 
 def _hull(rle: Rle) -> Rle:
-    x, y, width, height = masks.box(rle)
-    crop = np.ascontiguousarray(masks.decode(rle)[y : y + height, x : x + width], np.uint8)
+    part, x, y = masks.decode_box(rle)
+    crop = np.ascontiguousarray(part, np.uint8)
     contours, _ = cv2.findContours(crop, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     cv2.fillConvexPoly(crop, cv2.convexHull(np.concatenate(contours)), 1)
-    filled = np.zeros(rle["size"], np.uint8, order="F")  # the order in which RLE counts
-    filled[y : y + height, x : x + width] = crop
-    return masks.encode(filled)
+    height, width = rle["size"]
+    return masks.encode_box(crop, x, y, (height, width))
 
 
 def _fill_gaps(tracks: VideoTracks, guess: Guess, reason: str) -> VideoTracks:

@@ -1,14 +1,16 @@
 """A method beside the trivial answers: the rows of one table."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 from samodal import masks
-from samodal.score.baselines import constant_velocity, convex_hull, hold_last, visible_as_answer
-from samodal.score.gaps import score_gaps
-from samodal.score.identity import score_identity
+from samodal.score.baselines import BASELINES, constant_velocity, convex_hull, hold_last, visible_as_answer
+from samodal.score.gaps import VideoGaps, gaps_of_video, join_gaps
+from samodal.score.identity import identity_of_video, join_identity
 from samodal.score.protocols import STRICT, Protocol
-from samodal.score.video_scores import Row, score_videos
+from samodal.score.video_scores import Row, VideoPart, join_videos, match_tracks, part_of_video
 from samodal.video import Track, VideoTracks
 
 
@@ -19,6 +21,7 @@ def compare(
     protocol: Protocol = STRICT,
     class_agnostic: bool = True,
     identity: bool = False,
+    each: Callable[..., Iterable[Any]] = map,
 ) -> list[Row]:
     """Scores of one or more methods and of the trivial answers, over all videos together.
 
@@ -32,23 +35,57 @@ def compare(
         protocol: of the average precision.
         class_agnostic: of the average precision.
         identity: HOTA and IDF1, too (needs the extra `identity`).
+        each: does the videos, and then the methods: `map`, or that of a pool (`samodal.score.workers`).
     """
-    first = next(iter(methods.values()))
-    without_gaps = [replace(tracks, tracks=[without_recovery(track) for track in tracks]) for tracks in first]
-    trivial = {
-        "visible": [visible_as_answer(tracks) for tracks in first],
-        "convex-hull": [convex_hull(tracks) for tracks in first],
-        "hold-last": [hold_last(tracks) for tracks in without_gaps],
-        "constant-velocity": [constant_velocity(tracks) for tracks in without_gaps],
+    of_video = partial(_compare_video, match=match, protocol=protocol, identity=identity)
+    given = [
+        dict(zip(methods, tracks, strict=True)) for _, *tracks in zip(truth, *methods.values(), strict=True)
+    ]
+    videos = list(each(of_video, truth, given))
+    names = [*methods, *BASELINES]
+    parts = [[video[name] for video in videos] for name in names]
+    of_method = partial(_join, protocol=protocol, class_agnostic=class_agnostic)
+    return [row for rows in each(of_method, names, parts) for row in rows]
+
+
+@dataclass
+class _Part:
+    """What one video adds to the rows of one method."""
+
+    scores: VideoPart
+    gaps: VideoGaps
+    identity: list[dict[str, Any]] | None
+
+
+def _compare_video(
+    truth: VideoTracks, given: Mapping[str, VideoTracks], match: str, protocol: Protocol, identity: bool
+) -> dict[str, _Part]:
+    """One video of every method, the trivial ones included."""
+    first = next(iter(given.values()))
+    without_gaps = replace(first, tracks=[without_recovery(track) for track in first])
+    methods = {
+        **given,
+        "visible": visible_as_answer(first),
+        "convex-hull": convex_hull(first),
+        "hold-last": hold_last(without_gaps),
+        "constant-velocity": constant_velocity(without_gaps),
     }
-    rows = []
-    for method, tracks in {**methods, **trivial}.items():
-        pairs = list(zip(truth, tracks, strict=True))
-        rows += score_videos(pairs, method, match, protocol, class_agnostic)
-        rows += score_gaps(pairs, method, match)
-        if identity:
-            rows.append(score_identity(pairs, method))
-    return rows
+    parts = {}
+    for name, predicted in methods.items():
+        matched = match_tracks(truth, predicted, match)
+        parts[name] = _Part(
+            part_of_video(truth, predicted, matched, protocol),
+            gaps_of_video(truth, predicted, matched),
+            identity_of_video(truth, predicted) if identity else None,
+        )
+    return parts
+
+
+def _join(method: str, parts: Sequence[_Part], protocol: Protocol, class_agnostic: bool) -> list[Row]:
+    rows = join_videos([part.scores for part in parts], method, protocol, class_agnostic)
+    rows += join_gaps([part.gaps for part in parts], method)
+    counted = [part.identity for part in parts if part.identity is not None]
+    return [*rows, join_identity(counted, method)] if counted else rows
 
 
 def without_recovery(track: Track) -> Track:

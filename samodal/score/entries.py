@@ -1,6 +1,8 @@
 """The entries of a file as columns of numbers and masks. What is wrong is named, with the entry it is in."""
 
+import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +14,7 @@ from samodal.masks import Rle
 from samodal.score.measure import MAX_PIXELS, measure
 
 _REQUIRED = object()
+LARGEST = sys.float_info.max
 Size = tuple[int, int]
 
 
@@ -59,7 +62,9 @@ class Entries:
     def whole_numbers(self, key: str) -> np.ndarray:
         """Ids: int64 (N,), none negative."""
         values = self.column(key)
-        for place, value in enumerate(values):
+        if set(map(type, values)) == {int} and min(values) >= 0 and max(values) < 2**62:
+            return np.array(values, np.int64)
+        for place, value in enumerate(values):  # One by one, to name the one that is wrong.
             if type(value) is not int and not isinstance(value, np.integer):
                 raise InputError(f"{self.name(place)}: {key} {_short(value)} is not a whole number")
             if not 0 <= value < 2**62:
@@ -77,7 +82,12 @@ class Entries:
     def numbers(self, key: str, default: float | None = None, lowest: float = -np.inf) -> np.ndarray:
         """Finite numbers, none below `lowest`: float64 (N,). `default`, if any, where an entry has none or None."""
         values = self.column(key) if default is None else self.column(key, None)
-        return np.array(
+        with suppress(OverflowError):
+            if set(map(type, values)) <= {int, float}:
+                numbers = np.array(values, float)
+                if np.isfinite(numbers).all() and (numbers >= lowest).all():
+                    return numbers
+        return np.array(  # One by one, to name the one that is wrong.
             [
                 default if value is None and default is not None else self._number(place, key, value, lowest)
                 for place, value in enumerate(values)
@@ -103,7 +113,7 @@ class Entries:
     def _number(self, place: int, key: str, value: Any, lowest: float) -> float:
         if not isinstance(value, int | float | np.number) or isinstance(value, bool):
             raise InputError(f"{self.name(place)}: {key} {_short(value)} is not a number")
-        if not lowest <= value < np.inf or value == -np.inf:
+        if not max(lowest, -LARGEST) <= value <= LARGEST:
             wanted = "finite" if lowest == -np.inf else f"finite and at least {lowest:g}"
             raise InputError(f"{self.name(place)}: {key} {_short(value)} is not a number that is {wanted}")
         return float(value)
@@ -115,7 +125,7 @@ class MaskTable:
 
     Attributes:
         rles: one after the other; those of instance n are rles[start[n] : start[n + 1]], one a frame, None where there
-            is no mask. One None more is at the end: it stands for frames that a track does not have.
+            is no mask.
         start: int (N + 1,).
         area, first, last: of every mask, see `samodal.score.measure`.
     """
@@ -127,7 +137,6 @@ class MaskTable:
     last: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
-        self.rles = [*self.rles, None]
         measures = measure(self.rles)
         self.area, self.first, self.last = measures.area, measures.first, measures.last
 
@@ -140,12 +149,11 @@ class MaskTable:
         """Of one value a mask, over all masks of each instance: int64 (N,)."""
         return np.diff(np.append(0, np.cumsum(values, dtype=np.int64))[self.start])
 
-    def frames(self, instances: np.ndarray, num_frames: int) -> np.ndarray:
-        """Where the masks of some instances are in `rles`: int (n, num_frames)."""
-        frame = np.arange(num_frames)
-        places = self.start[instances, None] + frame
-        places[frame >= self.lengths[instances, None]] = len(self.rles) - 1
-        return places
+    def first_sums(self, instances: np.ndarray, count: np.ndarray) -> np.ndarray:
+        """The area of the first `count[n]` masks of each of some instances together, int64 (n,)."""
+        until = np.append(0, np.cumsum(self.area))
+        begin = self.start[instances]
+        return until[begin + count] - until[begin]
 
 
 def read_masks(
@@ -194,7 +202,7 @@ def check_sizes(places: Sequence[tuple[Entries, MaskTable, np.ndarray]], what: s
     for entries, table, ids in places:
         owner = np.repeat(np.arange(len(entries)), table.lengths).tolist()
         known = ids.tolist()
-        for n, (rle, inside) in enumerate(zip(table.rles[:-1], table.area > 0, strict=False)):
+        for n, (rle, inside) in enumerate(zip(table.rles, table.area > 0, strict=True)):
             if rle is not None and inside:
                 size, other = seen.setdefault(known[owner[n]], (rle["size"], entries.name(owner[n])))
                 if rle["size"] != size and list(rle["size"]) != list(size):

@@ -4,8 +4,8 @@ A *gap* is a run of frames in which a true instance that was seen before has an 
 *age* of a gap frame is how many frames ago the instance was last seen.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
@@ -64,20 +64,44 @@ def score_gaps(
         calibration_error: |mean score - mean IoU| in ten bins of the score, averaged with the number of masks.
         One row `score 0.0-0.1` (and so on) for each bin that has masks: n, score, iou.
     """
-    frames: list[GapFrame] = []
-    kept: list[bool] = []
-    ghosts = invented = 0
-    for truth, predicted in videos:
-        matched = match_tracks(truth, predicted, match)
-        for track in truth:
-            answer = matched.get(track.track_id)
-            frames += _gap_frames(track, answer)
-            kept += [_keeps_identity(track, predicted, gap) for gap in ended_gaps(track)]
-        for whom, track in _with_truth(truth, predicted, matched):
-            given = [f for f in range(len(track)) if _unseen(track, f) and masks.area(track.amodal[f])]
-            invented += len(given)
-            ghosts += sum(whom is None or not masks.area(whom.amodal[f]) for f in given)
+    return join_gaps([gaps_of_video(*video, match_tracks(*video, match)) for video in videos], method)
 
+
+@dataclass
+class VideoGaps:
+    """What one video adds to the scores of gaps.
+
+    Attributes:
+        frames: all gap frames.
+        kept: of every gap that ends, whether the identity survives it.
+        unseen: number of predicted masks without visible pixels.
+        ghosts: those of them where the truth has nothing.
+    """
+
+    frames: list[GapFrame] = field(default_factory=list)
+    kept: list[bool] = field(default_factory=list)
+    unseen: int = 0
+    ghosts: int = 0
+
+
+def gaps_of_video(truth: VideoTracks, predicted: VideoTracks, matched: dict[int, Track]) -> VideoGaps:
+    """One video of `score_gaps`; `matched` as `match_tracks` gives it."""
+    found = VideoGaps()
+    for track in truth:
+        found.frames += _gap_frames(track, matched.get(track.track_id))
+        found.kept += [_keeps_identity(track, predicted, gap) for gap in ended_gaps(track)]
+    for whom, track in _with_truth(truth, predicted, matched):
+        given = [f for f in range(len(track)) if _unseen(track, f) and masks.area(track.amodal[f])]
+        found.unseen += len(given)
+        found.ghosts += sum(whom is None or not masks.area(whom.amodal[f]) for f in given)
+    return found
+
+
+def join_gaps(parts: Sequence[VideoGaps], method: str) -> list[Row]:
+    """The rows of `score_gaps` from all videos."""
+    frames = [frame for part in parts for frame in part.frames]
+    kept = [survived for part in parts for survived in part.kept]
+    ghosts, unseen = sum(part.ghosts for part in parts), sum(part.unseen for part in parts)
     rows = [
         {"method": method, "subset": name, **_means([f for f in frames if low <= f.age <= high])}
         for name, (low, high) in AGES.items()
@@ -87,7 +111,7 @@ def score_gaps(
         "n_ended": len(kept),
         "survival": _mean(kept),
         "ghosts": ghosts,
-        "ghost_share": ghosts / invented if invented else None,
+        "ghost_share": ghosts / unseen if unseen else None,
         "score_error": _mean([abs(score - iou) for score, iou in scored]),
         "calibration_error": calibration_error(scored),
     }
@@ -172,10 +196,12 @@ def _unseen(track: Track, frame: int) -> bool:
 
 
 def _centroid(rle: Rle) -> tuple[float, float]:
-    x, y, w, h = masks.box(rle)
-    crop = masks.decode(rle)[y : y + h, x : x + w]
-    total = crop.sum()
-    return x + float(crop.sum(0) @ np.arange(w) / total), y + float(crop.sum(1) @ np.arange(h) / total)
+    part, x, y = masks.decode_box(rle)
+    height, width = part.shape
+    total = part.sum()
+    return x + float(part.sum(0) @ np.arange(width) / total), y + float(
+        part.sum(1) @ np.arange(height) / total
+    )
 
 
 def _means(frames: list[GapFrame]) -> Row:

@@ -29,19 +29,32 @@ def score_identity(videos: Sequence[tuple[VideoTracks, VideoTracks]], method: st
 
     Source: Luiten et al., IJCV 2021 (HOTA); Ristani et al., ECCVW 2016 (IDF1).
     """
+    return join_identity([identity_of_video(*video) for video in videos], method)
+
+
+def identity_of_video(truth: VideoTracks, predicted: VideoTracks) -> list[dict[str, Any]]:
+    """One video of `score_identity`: what HOTA and IDF1 count in it."""
+    sequence = sequence_of(truth, predicted)
+    return [metric.eval_sequence(sequence) for metric in _metrics()]
+
+
+def join_identity(parts: Sequence[list[dict[str, Any]]], method: str) -> Row:
+    """The row of `score_identity` from all videos."""
+    hota, identity = (
+        metric.combine_sequences({str(number): part[which] for number, part in enumerate(parts)})
+        for which, metric in enumerate(_metrics())
+    )
+    means = {name.lower(): float(np.mean(hota[name])) for name in ("HOTA", "DetA", "AssA")}
+    counts = {name.lower(): float(identity[name]) for name in ("IDF1", "IDP", "IDR")}
+    return {"method": method, "subset": "identity", **means, **counts}
+
+
+def _metrics() -> tuple[Any, Any]:
     try:
         from trackeval.metrics import HOTA, Identity
     except ImportError:
         raise InputError(INSTALL) from None
-    hota, identity = HOTA(), Identity({"PRINT_CONFIG": False})
-    sequences = {str(number): sequence_of(*pair) for number, pair in enumerate(videos)}
-    of_all = [
-        metric.combine_sequences({name: metric.eval_sequence(data) for name, data in sequences.items()})
-        for metric in (hota, identity)
-    ]
-    means = {name.lower(): float(np.mean(of_all[0][name])) for name in ("HOTA", "DetA", "AssA")}
-    counts = {name.lower(): float(of_all[1][name]) for name in ("IDF1", "IDP", "IDR")}
-    return {"method": method, "subset": "identity", **means, **counts}
+    return HOTA(), Identity({"PRINT_CONFIG": False})
 
 
 def sequence_of(truth: VideoTracks, predicted: VideoTracks) -> dict[str, Any]:

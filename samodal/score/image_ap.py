@@ -79,7 +79,7 @@ def _read_truth(annotations: Entries, sizes: dict[int, Size], rules: Protocol) -
         place=image_ids,
         category=annotations.whole_numbers("category_id"),
         masks=masks,
-        size=np.where(np.isnan(area), masks.area[:-1], area),
+        size=np.where(np.isnan(area), masks.area, area),
         occlusion=np.minimum(annotations.numbers("occlude_rate", default=UNKNOWN_OCCLUSION, lowest=0), 1.0),
         crowd=annotations.flags("iscrowd"),
         ignore=annotations.flags("ignore"),
@@ -95,13 +95,13 @@ def _read_predictions(results: Entries, sizes: dict[int, Size]) -> PredictedInst
         place=image_ids,
         category=results.whole_numbers("category_id"),
         masks=masks,
-        size=masks.area[:-1].astype(float),
+        size=masks.area.astype(float),
         score=results.numbers("score"),
     )
 
 
 def _read_masks(entries: Entries, image_ids: np.ndarray, sizes: dict[int, Size]) -> MaskTable:
-    tracks = [[mask] for mask in entries.column("segmentation")]
+    tracks = list(zip(entries.column("segmentation"), strict=True))  # of one frame each
     return read_masks(entries, tracks, [sizes.get(image_id) for image_id in image_ids.tolist()])
 
 

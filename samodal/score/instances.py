@@ -3,7 +3,6 @@
 An instance is a track: the masks of one thing, one a frame. In an image it is a track of one frame.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,15 +97,3 @@ class Grouped:
 
     rows: np.ndarray
     group: np.ndarray
-
-
-def common_groups(first: Grouped, second: Grouped) -> Iterator[tuple[slice, slice]]:
-    """Where the groups are that both have."""
-    groups = np.intersect1d(first.group, second.group)
-    bounds = [
-        np.searchsorted(one.group, groups, side).tolist()
-        for one in (first, second)
-        for side in ("left", "right")
-    ]
-    for begin, end, other_begin, other_end in zip(*bounds, strict=True):
-        yield slice(begin, end), slice(other_begin, other_end)

@@ -1,6 +1,8 @@
 """Overlap of masks and of tracks, as whole numbers of pixels, from run lengths alone: nothing is decoded."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Any
 
 import numpy as np
 from pycocotools import mask as coco
@@ -134,32 +136,10 @@ def track_intersections(first: Sequence[MaskTrack], second: Sequence[MaskTrack])
     return shared
 
 
-def shared_pixels(
-    first: Sequence[Rle | None], second: Sequence[Rle | None], wanted: np.ndarray
-) -> np.ndarray:
-    """Shared pixels of the pairs that are wanted.
-
-    Args:
-        first: N masks.
-        second: M masks, all of the same size as the first.
-        wanted: bool (N, M); False where one of the two is None.
-
-    Returns:
-        int64 (N, M); 0 where not wanted.
-    """
-    shared = np.zeros(wanted.shape, np.int64)
-    if not wanted.any():
-        return shared
-    rows, columns = (np.flatnonzero(wanted.any(axis=axis)).tolist() for axis in (1, 0))
-    # A whole matrix costs about as much as a merge for every mask in it.
-    if np.count_nonzero(wanted) < len(rows) + len(columns):
-        pairs = np.nonzero(wanted)
-        both = [coco.merge([first[n], second[m]], True) for n, m in zip(*pairs, strict=True)]
-        shared[pairs] = _areas(both)
-    else:
-        pixels = _pairwise_shared([first[n] for n in rows], [second[m] for m in columns])
-        shared[np.ix_(rows, columns)] = pixels
-    return shared * wanted
+def shared_pixels(first: Sequence[Rle | None], second: Sequence[Rle | None]) -> np.ndarray:
+    """Shared pixels of the first masks of both lists, of the second ones, and so on: int64 (N,); none may be None."""
+    merged = (coco.merge([a, b], intersect=True) for a, b in zip(first, second, strict=True))
+    return _areas(merged)
 
 
 def _pairwise_shared(first: list, second: list) -> np.ndarray:
@@ -173,9 +153,11 @@ def _pairwise_shared(first: list, second: list) -> np.ndarray:
     return np.rint(ratio * areas / (1.0 + ratio)).astype(np.int64)
 
 
-def _areas(rles: list) -> np.ndarray:
+def _areas(rles: Iterable[Any]) -> np.ndarray:
     """Area of every mask, int64 (N,); pycocotools 2.0.11 cannot do more than 255 at a time."""
-    parts = [coco.area(rles[start : start + 255]) for start in range(0, len(rles), 255)]
+    rles, parts = iter(rles), [np.zeros(0)]
+    while some := list(islice(rles, 255)):
+        parts.append(coco.area(some))
     return np.concatenate(parts).astype(np.int64)
 
 

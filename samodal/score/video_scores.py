@@ -65,25 +65,55 @@ def score_videos(
     Raises:
         InputError: videos that differ in size or length, or nothing to match by.
     """
-    scores = _FrameScores()
-    truths, results = [], []
-    for video_id, (whole_truth, whole_prediction) in enumerate(videos):
-        _check_same_video(whole_truth, whole_prediction)
-        theirs = match_tracks(whole_truth, whole_prediction, match)
-        scores.ghosts += _count_ghosts(whole_truth, whole_prediction, theirs)
-        truth, predicted = after_first_sight(whole_truth, whole_prediction, theirs)
-        scores.add(truth, theirs)
-        from_first_sight = protocol is STRICT
-        truths.append((video_id, truth if from_first_sight else whole_truth))
-        results.append((video_id, predicted if from_first_sight else whole_prediction))
+    parts = [part_of_video(*video, match_tracks(*video, match), protocol) for video in videos]
+    return join_videos(parts, method, protocol, class_agnostic)
+
+
+@dataclass
+class VideoPart:
+    """What one video adds to the scores of a method.
+
+    Attributes:
+        frames: the scores of its instance-frames.
+        ghosts: predicted masks of instances that the truth does not have in that frame.
+        truth, predicted: what counts in average precision.
+    """
+
+    frames: "FrameScores"
+    ghosts: int
+    truth: VideoTracks
+    predicted: VideoTracks
+
+
+def part_of_video(
+    truth: VideoTracks, predicted: VideoTracks, matched: dict[int, Track], protocol: Protocol
+) -> VideoPart:
+    """One video of `score_videos`; `matched` as `match_tracks` gives it."""
+    ghosts = _count_ghosts(truth, predicted, matched)
+    seen, answered = after_first_sight(truth, predicted, matched)
+    frames = FrameScores()
+    frames.add(seen, matched)
+    return VideoPart(frames, ghosts, *((seen, answered) if protocol == STRICT else (truth, predicted)))
+
+
+def join_videos(
+    parts: Sequence[VideoPart], method: str, protocol: Protocol, class_agnostic: bool
+) -> list[Row]:
+    """The rows of `score_videos` from all videos."""
+    scores = FrameScores()
+    for part in parts:
+        scores.extend(part.frames)
     rows = [{"method": method, "subset": subset, **scores.row(subset)} for subset in SUBSETS]
 
-    final, before = (
-        video_ap(_truth_json(truths), _results_json(results, gaps), protocol, class_agnostic)
-        for gaps in (True, False)
+    truth = _truth_json([part.truth for part in parts])
+    results, before_recovery = (
+        _results_json([part.predicted for part in parts], gaps) for gaps in (True, False)
     )
-    in_gaps = rows[SUBSETS.index("hidden")]
-    rows[0] |= {"n_gap": in_gaps["n"], "gap_iou": in_gaps["iou_full"], "ghosts": scores.ghosts}
+    final = before = video_ap(truth, results, protocol, class_agnostic)
+    if results != before_recovery:
+        before = video_ap(truth, before_recovery, protocol, class_agnostic)
+    in_gaps, ghosts = rows[SUBSETS.index("hidden")], sum(part.ghosts for part in parts)
+    rows[0] |= {"n_gap": in_gaps["n"], "gap_iou": in_gaps["iou_full"], "ghosts": ghosts}
     rows[0] |= {"n_between": len(scores.between), "between_iou": _mean(scores.between)}
     rows[0] |= {"video_ap": final["ap"], "video_ap50": final["ap50"], "video_ap75": final["ap75"]}
     rows[0] |= {"video_ap_before": before["ap"], "video_ap50_before": before["ap50"]}
@@ -117,13 +147,14 @@ def _begin(track: Track, frame: int) -> Track:
 def match_tracks(truth: VideoTracks, predicted: VideoTracks, match: str = "overlap") -> dict[int, Track]:
     """Which predicted track belongs to which truth: truth `track_id` -> predicted track, one to one.
 
-    `overlap`: the pairs with the largest sum of visible-mask IoU over the video (Hungarian assignment); where
-        the
+    `overlap`: the pairs with the largest sum of visible-mask IoU over the video (Hungarian assignment); where the
     visible masks came from the truth this is the same as by id. `id`: equal `track_id`.
 
     Raises:
-        InputError: `overlap` is asked for, but no predicted track has a visible mask.
+        InputError: videos that differ in size or length; or `overlap` is asked for, but no predicted track has a
+            visible mask.
     """
+    _check_same_video(truth, predicted)
     if match == "id":
         by_id = {track.track_id: track for track in predicted}
         return {track.track_id: by_id[track.track_id] for track in truth if track.track_id in by_id}
@@ -144,16 +175,30 @@ def match_tracks(truth: VideoTracks, predicted: VideoTracks, match: str = "overl
 
 
 @dataclass
-class _FrameScores:
-    """The scores of all instance-frames, one entry each."""
+class FrameScores:
+    """The scores of instance-frames, one entry each.
+
+    Attributes:
+        full: IoU of the amodal masks.
+        hidden: IoU of the hidden parts; None where the truth has none.
+        subset: one of `SUBSETS`.
+        between: IoU of the amodal masks of those in gaps that end.
+    """
 
     full: list[float] = field(default_factory=list)
     hidden: list[float | None] = field(default_factory=list)
     subset: list[str] = field(default_factory=list)
     between: list[float] = field(default_factory=list)
-    ghosts: int = 0
+
+    def extend(self, other: "FrameScores") -> None:
+        """Add the instance-frames of another video."""
+        self.full += other.full
+        self.hidden += other.hidden
+        self.subset += other.subset
+        self.between += other.between
 
     def add(self, truth: VideoTracks, predicted: dict[int, Track]) -> None:
+        """Add those of a video; `predicted` as `match_tracks` gives it."""
         for track in truth:
             answer = predicted.get(track.track_id)
             last_sight = max((f for f, rle in enumerate(track.visible) if masks.area(rle)), default=-1)
@@ -167,6 +212,7 @@ class _FrameScores:
                         self.between.append(full)
 
     def row(self, subset: str) -> Row:
+        """The means over a subset, as `score_videos` names them."""
         chosen = [n for n, name in enumerate(self.subset) if subset in ("all", name)]
         hidden = [value for n in chosen if (value := self.hidden[n]) is not None]
         return {
@@ -195,7 +241,8 @@ def _count_ghosts(truth: VideoTracks, predicted: VideoTracks, matched: dict[int,
     )
 
 
-def _truth_json(videos: Sequence[tuple[int, VideoTracks]]) -> dict[str, Any]:
+def _truth_json(videos: Sequence[VideoTracks]) -> dict[str, Any]:
+    """YouTube-VIS truth; the videos are numbered from 0."""
     annotations = [
         {
             "video_id": video_id,
@@ -203,18 +250,18 @@ def _truth_json(videos: Sequence[tuple[int, VideoTracks]]) -> dict[str, Any]:
             "segmentations": track.amodal,
             "occlude_rate": track.occlusion_rates,
         }
-        for video_id, tracks in videos
+        for video_id, tracks in enumerate(videos)
         for track in tracks
     ]
-    categories = sorted({track.category_id for _, tracks in videos for track in tracks})
+    categories = sorted({track.category_id for tracks in videos for track in tracks})
     return {
-        "videos": [{"id": video_id} for video_id, _ in videos],
+        "videos": [{"id": video_id} for video_id in range(len(videos))],
         "categories": [{"id": category} for category in categories],
         "annotations": [{"id": number, **entry} for number, entry in enumerate(annotations, 1)],
     }
 
 
-def _results_json(videos: Sequence[tuple[int, VideoTracks]], gaps: bool = True) -> list[dict[str, Any]]:
+def _results_json(videos: Sequence[VideoTracks], gaps: bool) -> list[dict[str, Any]]:
     """YouTube-VIS results; without `gaps` only the frames in which the method was given a visible mask."""
     return [
         {
@@ -226,7 +273,7 @@ def _results_json(videos: Sequence[tuple[int, VideoTracks]], gaps: bool = True) 
                 for amodal, visible in zip(track.amodal, track.visible, strict=True)
             ],
         }
-        for video_id, tracks in videos
+        for video_id, tracks in enumerate(videos)
         for track in tracks
     ]
 

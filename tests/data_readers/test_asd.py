@@ -11,7 +11,8 @@ from PIL import Image
 
 from samodal import masks
 from samodal.data import Instance, open_dataset
-from samodal.data.asd import AsdDataset, official_split, sequence_folder, write_sequence
+from samodal.data.asd import AsdDataset, official_split
+from samodal.data.write.asd_sequence import sequence_folder, write_sequence
 from samodal.errors import InputError
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden" / "10_datasets"

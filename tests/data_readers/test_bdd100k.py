@@ -7,7 +7,7 @@ from PIL import Image
 
 from samodal import masks
 from samodal.data import open_dataset
-from samodal.data.bdd100k import outline
+from samodal.data.bdd100k import _numbers, outline
 from samodal.errors import InputError
 
 REAL = Path(__file__).parents[3] / "shared" / "real_data" / "bdd100k" / "seg_track_sample.json"
@@ -147,3 +147,8 @@ def test_real_labels():
     large = np.array([masks.area(one["rle"]) for one in labels]) > 1000
     assert overlap.mean() > 0.9
     assert overlap[large].min() > 0.9
+
+
+def test_ids_that_are_the_same_number_stay_two():
+    assert _numbers(["7", "07"]) == {"7": 1, "07": 2}
+    assert _numbers(["7", "12"]) == {"7": 7, "12": 12}

@@ -135,12 +135,13 @@ def test_nothing_to_average():
         pooled_iou([None], [None, None])
 
 
-@given(st.lists(mask_arrays, min_size=2, max_size=7), st.integers(1, 6), st.randoms(use_true_random=False))
-def test_shared_pixels_of_the_pairs_that_are_wanted(drawn, split, random):
-    first, second = drawn[:split], drawn[split:]
-    wanted = np.array([[random.random() < 0.4 for _ in second] for _ in first], bool).reshape(
-        len(first), len(second)
-    )
-    expected = np.array([[(a & b).sum() for b in second] for a in first], int).reshape(wanted.shape) * wanted
-    encoded = [[masks.encode(mask) for mask in part] for part in (first, second)]
-    assert np.array_equal(shared_pixels(*encoded, wanted), expected)
+@given(st.lists(st.tuples(mask_arrays, mask_arrays), max_size=7))
+def test_shared_pixels_of_pairs(drawn):
+    first, second = ([masks.encode(pair[n]) for pair in drawn] for n in (0, 1))
+    assert shared_pixels(first, second).tolist() == [(a & b).sum() for a, b in drawn]
+
+
+def test_shared_pixels_of_many_pairs():
+    squares = [np.pad(np.ones((side, side), bool), (0, 20 - side)) for side in range(1, 20)] * 30
+    encoded = [masks.encode(square) for square in squares]
+    assert shared_pixels(encoded, encoded).tolist() == [square.sum() for square in squares]

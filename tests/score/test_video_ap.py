@@ -269,3 +269,21 @@ def test_videos_of_one_frame_are_coco():
             expected = reference.eval["precision"]
             assert scores["precision"][..., 0, :] == pytest.approx(expected, abs=1e-12)
             assert scores["recall"][..., 0, :] == pytest.approx(reference.eval["recall"], abs=1e-12)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_how_many_pairs_are_looked_at_together_does_not_matter(case, monkeypatch):
+    truth, predictions, _ = load(case)
+    whole = video_ap(truth, predictions)
+    monkeypatch.setattr("samodal.score.overlap.AT_ONCE", 7)
+    parts = video_ap(truth, predictions)
+    assert np.array_equal(whole["precision"], parts["precision"])
+    assert np.array_equal(whole["recall"], parts["recall"])
+
+
+@pytest.mark.parametrize("number", [10**400, -(10**400), float("inf"), float("nan")])
+def test_numbers_beyond_all_bounds_are_named(number):
+    with pytest.raises(InputError, match=r"prediction 0: score .* finite"):
+        video_ap(truth_of([[BOX]], occlude_rate=[0.0]), [result([BOX], number)])
+    with pytest.raises(InputError, match=r"truth annotation 1: occlude_rate .* finite"):
+        video_ap(truth_of([[BOX]], occlude_rate=[number]), [result([BOX])])

@@ -1,4 +1,4 @@
-"""The layout of AmodalSynthDrive, frames included (the file writer itself is in `samodal.data.asd`)."""
+"""The layout of AmodalSynthDrive, frames included."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from samodal import masks
-from samodal.data.asd import write_sequence
 from samodal.data.clip import Instance
 from samodal.data.labelled import LabelledVideo
+from samodal.data.write.asd_sequence import write_sequence
 from samodal.errors import InputError
 from samodal.files import filling, plain_name
 from samodal.frames import frame_numbers
