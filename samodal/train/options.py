@@ -122,6 +122,8 @@ class TrainOptions:
     """Steps between validations, each with a checkpoint."""
     validation_frames: int = 60
     """Frames of a validation, spread evenly."""
+    validation_points: int = 1
+    """Points a prompt in a validation."""
     workers: int | None = None
     """Processes that make samples, 0 for none but this one; if not said, as many as there are free CPUs, at most 8."""
 
@@ -148,6 +150,7 @@ class TrainOptions:
                 *("steps", "epochs", "epoch_steps", "batch", "instances", "max_points", "validate_every"),
                 *(
                     "validation_frames",
+                    "validation_points",
                     "drop_every",
                     "galore_rank",
                     "galore_every",

@@ -23,7 +23,8 @@ PICTURES = 4
 
 
 def mean_ious(model: AmodalSam, clips: Sequence[Clip], options: TrainOptions) -> dict[str, float]:
-    """Scores on `options.validation_frames` frames, spread evenly over the clips, one prompt an instance.
+    """Scores on `options.validation_frames` frames, spread evenly over the clips, one prompt an instance
+    (of `options.validation_points` points).
 
     Returns:
         "iou_full": of the target masks, mean over instances; "iou_hidden": of the parts outside the visible mask,
@@ -84,7 +85,9 @@ def answered_frames(
     amodal = options.target == "amodal"
     # As the model is prompted, but a mask prompt would give the visible mask away.
     kinds = [kind for kind in model.config.prompt_kinds if amodal or kind != "mask"]
-    prompt = PromptOptions(options.strategy, kinds=cast(Any, tuple(kinds)), saliency=options.saliency)
+    prompt = PromptOptions(
+        options.strategy, options.validation_points, cast(Any, tuple(kinds)), saliency=options.saliency
+    )
     for index, clip, frame in places:
         seen = seen_instances(clip, frame)
         if not seen:
