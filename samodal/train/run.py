@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from samodal.check.quick import quick_check
 from samodal.data import open_dataset
 from samodal.data.clip import Clip
 from samodal.errors import InputError
+from samodal.export.card import run_facts, write_card
 from samodal.sam import AmodalSam
 from samodal.sam.load import load_model
 from samodal.sam.lora import LoraOptions
@@ -32,7 +34,15 @@ def run(command: "Train") -> None:
     model = build_model(command)
     best = train(model, clips, validation, command.out, command.options, command.resume)
     if best:  # of several processes one validates
+        for name in ("best", "last"):
+            _write_card(command, command.out / name, len(clips), len(validation))
         print(f"best: step {best['step']}, validation IoU {best['iou']:.3f}: {command.out / 'best'}")
+
+
+def _write_card(command: "Train", folder: Path, clips: int, validation: int) -> None:
+    """Say in the model's folder what it is, what was done to make it, and how well it does."""
+    data = f"{command.dataset}: {clips} clips to learn from, {validation} to validate on"
+    write_card(folder, replace(run_facts(folder), base=command.model, data=data))
 
 
 def build_model(command: "Train") -> AmodalSam:
