@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 from samodal import masks
 from samodal.data.clip import Clip, Instance, amodal_frames
 from samodal.errors import InputError
-from samodal.prompts import corners, mask_prompts, pick_points
+from samodal.prompts import corners, mask_prompts, points_of_frame
 from samodal.sam.images import Size, coverage, resize_frame, resized_size, to_pixels
 from samodal.train.cache import EmbeddingCache, key_of
 from samodal.train.options import TrainOptions
@@ -32,8 +32,8 @@ class FrameSamples(Dataset[Sample]):
     """Samples 0, 1, 2, ... drawn from the frames of some clips.
 
     Each is a dict, with S the model's image size, h = S / 4 and N = `options.instances`: "pixels" (3, S, S)
-    normalised, or "embedding" (C, g, g) where the cache has it (the other one is None), and "key", under which
-    the cache holds it; "points" (N, P, 2) xy and "boxes" (N, 4) x0, y0, x1, y1 of the visible masks, in input
+    normalised, and with a cache "key", the frame's name there, and "embedding" (C, g, g) in place of the pixels
+    where the cache has it; "points" (N, P, 2) xy and "boxes" (N, 4) x0, y0, x1, y1 of the visible masks, in input
     pixels; "mask_prompts" (N, h, h) logits; "target" and "visible" (N, h, h) in [0, 1], with `loss_size` frame
     (N, H, W) in pixels of the frame; "valid" (N,) bool, False for padding. `options` know how many steps there are
     (`TrainOptions.in_steps`).
@@ -97,15 +97,15 @@ class FrameSamples(Dataset[Sample]):
         def resized() -> np.ndarray:
             return resize_frame(image(), self.image_size)
 
-        key = embedding = pixels = None
-        if self.embeddings is not None:
-            if place not in self.keys:
-                self.keys[place] = key_of(resized())
-            key = self.keys[place]
-            embedding = self.embeddings.get(key)
+        if self.embeddings is None:
+            return {"pixels": to_pixels(resized(), self.image_size)}
+        if place not in self.keys:
+            self.keys[place] = key_of(resized())
+        key = self.keys[place]
+        embedding = self.embeddings.get(key)
         if embedding is None:
-            pixels = to_pixels(resized(), self.image_size)
-        return {"pixels": pixels, "embedding": embedding, "key": key}
+            return {"key": key, "pixels": to_pixels(resized(), self.image_size)}
+        return {"key": key, "embedding": embedding}
 
 
 def every_instance(clips: Sequence[Clip], frames: Sequence[Sequence[int]]) -> list[tuple[int, int, int]]:
@@ -121,9 +121,10 @@ def every_instance(clips: Sequence[Clip], frames: Sequence[Sequence[int]]) -> li
 
 def collate(samples: Sequence[Sample]) -> Sample:
     """Put samples together: lists of what the model is shown, and stacked prompts without needless padding."""
-    shown = {name: [sample.pop(name) for sample in samples] for name in ("pixels", "embedding", "key")}
+    shown = {name: [sample.get(name) for sample in samples] for name in ("pixels", "embedding", "key")}
     most = max(int(sample["valid"].sum()) for sample in samples)
-    return shown | {name: torch.stack([sample[name][:most] for sample in samples]) for name in samples[0]}
+    prompts = [name for name in samples[0] if name not in shown]
+    return shown | {name: torch.stack([sample[name][:most] for sample in samples]) for name in prompts}
 
 
 def parts_of(batch: Sample, count: int) -> list[Sample]:
@@ -190,9 +191,9 @@ def draw_prompts(
     size = visible.shape[1:]
     scale = np.array(resized_size(size, image_size))[::-1] / np.array(size[::-1])
     frame = None if options.strategy in BLIND_STRATEGIES else image()
-    points = [
-        pick_points(visible[i], options.strategy, options.max_points, rng, frame) * scale for i in chosen
-    ]
+    points = points_of_frame(
+        visible[chosen], options.strategy, options.max_points, [rng] * count, frame, options.saliency
+    )
     boxes = [corners(visible[i]) * np.tile(scale, 2) for i in chosen]
     cells = coverage(visible, image_size)
 
@@ -205,7 +206,7 @@ def draw_prompts(
         return chosen if options.loss_size == "frame" else coverage(chosen, image_size)
 
     return {
-        "points": padded(points),
+        "points": padded(points * scale),
         "boxes": padded(boxes),
         "mask_prompts": padded(mask_prompts(cells)[chosen]),
         "target": padded(at_loss_size(target[chosen])),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -81,7 +82,9 @@ def answered_frames(
     """Ask the model about frames, as `chosen_frames` gives them; those in which nothing is seen are left out."""
     model.eval()
     amodal = options.target == "amodal"
-    prompt = PromptOptions(options.strategy, kinds=() if amodal else ("points",))  # (): as the model is
+    # As the model is prompted, but a mask prompt would give the visible mask away.
+    kinds = [kind for kind in model.config.prompt_kinds if amodal or kind != "mask"]
+    prompt = PromptOptions(options.strategy, kinds=cast(Any, tuple(kinds)), saliency=options.saliency)
     for index, clip, frame in places:
         seen = seen_instances(clip, frame)
         if not seen:

@@ -46,7 +46,7 @@ def test_samples_depend_on_seed_and_index_alone() -> None:
     first, again = (FrameSamples(CLIPS, 64, replace(OPTIONS, seed=3)) for _ in range(2))
     _ = [again[i] for i in range(5)]  # whatever was drawn before
     for name, value in first[6].items():
-        assert value is None or torch.equal(value, again[6][name]), name
+        assert torch.equal(value, again[6][name]), name
     assert not torch.equal(first[6]["pixels"], first[7]["pixels"])
 
 
@@ -167,13 +167,16 @@ def test_loader_processes_can_be_spawned(tmp_path: Path) -> None:
 
 
 def test_shares_follow_the_prompts_of_the_model() -> None:
-    def shares(options: TrainOptions, *kinds: str) -> tuple[float | None, float | None]:
+    def shares(options: TrainOptions, *kinds: str) -> tuple[float | None, ...]:
         fitted = options.fitted_to(kinds)
-        return fitted.mask_prompt, fitted.box_prompt
+        return fitted.mask_prompt, fitted.box_prompt, fitted.point_prompt
 
-    assert shares(TrainOptions(), "points") == (0, 0)
-    assert shares(TrainOptions(), "points", "mask", "box") == (0.7, 0.2)
-    assert shares(TrainOptions(mask_prompt=0.0, box_prompt=0.5), "points", "mask") == (0, 0.5)
+    assert shares(TrainOptions(), "points") == (0, 0, None)
+    assert shares(TrainOptions(), "points", "mask") == (0.7, 0, None)
+    assert shares(TrainOptions(), "points", "mask", "box") == (0.7, 0.5, 0.8)
+    assert shares(TrainOptions(), "box") == (0, 1, 0)
+    assert shares(TrainOptions(), "mask") == (1, 0, 0)
+    assert shares(TrainOptions(mask_prompt=0.0, box_prompt=0.3), "points", "mask") == (0, 0.3, None)
 
 
 @pytest.mark.parametrize(
@@ -191,6 +194,9 @@ def test_shares_follow_the_prompts_of_the_model() -> None:
         {"beta2": 1.5},
         {"order": "epochs"},
         {"loss_size": "frame"},
+        {"mask_prompt": 0.0, "box_prompt": 0.0, "point_prompt": 0.0},
+        {"strategy": "nearest"},
+        {"saliency": "no_such_module:here", "strategy": "saliency"},
     ],
 )
 def test_options_that_cannot_be_are_refused(wrong: dict) -> None:
