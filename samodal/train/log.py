@@ -34,12 +34,11 @@ class RunLog:
             log.write(json.dumps(entry) + "\n")
         print("  ".join(f"{name} {value:g}" for name, value in entry.items()), flush=True)
         if self.board:
+            group = "validation" if "iou_full" in entry else "training"
             for name, value in entry.items():
-                group = (
-                    "validation" if name.startswith(("iou_", "score_")) or "iou_full" in entry else "training"
-                )
                 if name != "step":
                     self.board.add_scalar(f"{group}/{name}", value, int(entry["step"]))
+            self.board.flush()
 
     def show(self, step: int, pictures: Mapping[str, np.ndarray]) -> None:
         """Note pictures, uint8 (H, W, 3), by name."""

@@ -24,7 +24,7 @@ def make_accelerator() -> Accelerator:
     return Accelerator(
         dataloader_config=DataLoaderConfiguration(split_batches=True, non_blocking=True),
         kwargs_handlers=[
-            # A step shows points or boxes, with masks or without: some weights are not part of it.
+            # A step shows some kinds of prompts and not others: some weights are not part of it.
             DistributedDataParallelKwargs(find_unused_parameters=True),
             # The others wait while the first process validates.
             InitProcessGroupKwargs(timeout=timedelta(hours=2)),

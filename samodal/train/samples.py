@@ -32,8 +32,8 @@ class FrameSamples(Dataset[Sample]):
     """Samples 0, 1, 2, ... drawn from the frames of some clips.
 
     Each is a dict, with S the model's image size, h = S / 4 and N = `options.instances`: "pixels" (3, S, S)
-    normalised, or "embedding" (C, g, g) where the cache has it (the other one is None), and "key", under which
-    the cache holds it; "points" (N, P, 2) xy and "boxes" (N, 4) x0, y0, x1, y1 of the visible masks, in input
+    normalised, and with a cache "key", the frame's name there, and "embedding" (C, g, g) in place of the pixels
+    where the cache has it; "points" (N, P, 2) xy and "boxes" (N, 4) x0, y0, x1, y1 of the visible masks, in input
     pixels; "mask_prompts" (N, h, h) logits; "target" and "visible" (N, h, h) in [0, 1], with `loss_size` frame
     (N, H, W) in pixels of the frame; "valid" (N,) bool, False for padding. `options` know how many steps there are
     (`TrainOptions.in_steps`).
@@ -97,15 +97,15 @@ class FrameSamples(Dataset[Sample]):
         def resized() -> np.ndarray:
             return resize_frame(image(), self.image_size)
 
-        key = embedding = pixels = None
-        if self.embeddings is not None:
-            if place not in self.keys:
-                self.keys[place] = key_of(resized())
-            key = self.keys[place]
-            embedding = self.embeddings.get(key)
+        if self.embeddings is None:
+            return {"pixels": to_pixels(resized(), self.image_size)}
+        if place not in self.keys:
+            self.keys[place] = key_of(resized())
+        key = self.keys[place]
+        embedding = self.embeddings.get(key)
         if embedding is None:
-            pixels = to_pixels(resized(), self.image_size)
-        return {"pixels": pixels, "embedding": embedding, "key": key}
+            return {"key": key, "pixels": to_pixels(resized(), self.image_size)}
+        return {"key": key, "embedding": embedding}
 
 
 def every_instance(clips: Sequence[Clip], frames: Sequence[Sequence[int]]) -> list[tuple[int, int, int]]:
@@ -121,9 +121,10 @@ def every_instance(clips: Sequence[Clip], frames: Sequence[Sequence[int]]) -> li
 
 def collate(samples: Sequence[Sample]) -> Sample:
     """Put samples together: lists of what the model is shown, and stacked prompts without needless padding."""
-    shown = {name: [sample.pop(name) for sample in samples] for name in ("pixels", "embedding", "key")}
+    shown = {name: [sample.get(name) for sample in samples] for name in ("pixels", "embedding", "key")}
     most = max(int(sample["valid"].sum()) for sample in samples)
-    return shown | {name: torch.stack([sample[name][:most] for sample in samples]) for name in samples[0]}
+    prompts = [name for name in samples[0] if name not in shown]
+    return shown | {name: torch.stack([sample[name][:most] for sample in samples]) for name in prompts}
 
 
 def parts_of(batch: Sample, count: int) -> list[Sample]:
