@@ -35,8 +35,7 @@ def test_network_is_that_of_the_original(case, v1):
 
     def clip():
         new = Clip(torch.device("cpu"))
-        for frame, x, y in queries.tolist():
-            new.add(int(frame), torch.tensor([[x, y]]) / 4)
+        new.add(queries[:, 0].astype(int).tolist(), torch.from_numpy(queries[:, 1:]) / 4)
         return new
 
     def find_slots(frames):

@@ -47,7 +47,7 @@ class GrowingClips:
         """Begin a clip with points (N, 2), in pixels of the video, known in `frame`; returns its number."""
         scale = self.store.scale(frames, frame)
         clip = Clip(self.store.device)
-        clip.add(0, torch.from_numpy(points * scale / STRIDE))
+        clip.add([0] * len(points), torch.from_numpy(points * scale / STRIDE))
         for time in range(0, WINDOW, self.tracker.every):  # the original fills a short clip up to 8 frames
             self._add_support(clip, time)
         self._count += 1
@@ -90,7 +90,7 @@ class GrowingClips:
 
     def _add_support(self, clip: Clip, time: int) -> None:
         points = grid_points(self.tracker.grid, self.tracker.size, self.tracker.size[1] // 64)
-        clip.add(time, torch.from_numpy(points / STRIDE))
+        clip.add([time] * len(points), torch.from_numpy(points / STRIDE))
 
 
 @dataclass

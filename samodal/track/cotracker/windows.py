@@ -55,9 +55,9 @@ class Clip:
         self._start = 0  # of the window that comes next
         self._settled: tuple[Tensor, Tensor] | None = None  # places and logits of the last full window
 
-    def add(self, frame: int, places: Tensor) -> None:
-        """Add points (N, 2) that are known in `frame`; it must not lie before the window that comes next."""
-        self.frames += [frame] * len(places)
+    def add(self, frames: Sequence[int], places: Tensor) -> None:
+        """Add points (N, 2), each known in one of the `frames` (N), none of which lies before the next window."""
+        self.frames += frames
         self.places = torch.cat([self.places, places.to(self.places)])
         self._looks = torch.cat([self._looks, self._looks.new_zeros(len(places), CHANNELS)])
         self._looked += [False] * len(places)
