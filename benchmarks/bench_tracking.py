@@ -109,7 +109,7 @@ class Bench:
         return measure(tracker, lambda: tracker.track(self.video[: gap + 1], queries))
 
     def _points(self, count: int) -> np.ndarray:
-        return np.random.default_rng(1).uniform((20, 20), (self.size[1] - 20, self.size[0] - 20), (count, 2))
+        return np.random.default_rng(1).uniform(0.1, 0.9, (count, 2)) * self.size[::-1]
 
 
 def measure(tracker: CoTracker, run: Callable[[], object]) -> Cost:

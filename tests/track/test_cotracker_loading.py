@@ -1,5 +1,6 @@
 """Checkpoints are told apart by what is in them; whatever does not fit is listed."""
 
+import json
 import logging
 
 import cotracker_golden as golden
@@ -30,6 +31,13 @@ def test_names_and_shapes_are_the_published_ones(states, kind):
     assert getattr(model, "online", None) == {"v1": None, "v3_offline": False, "v3_online": True}[kind]
     assert not model.training
     assert not any(weight.requires_grad for weight in model.parameters())
+
+
+@pytest.mark.parametrize("kind", ["v1", "v3_offline", "v3_online"])
+@pytest.mark.skipif(not golden.SHARED.exists(), reason="needs ../shared/golden")
+def test_weights_of_the_goldens_are_those_they_were_recorded_with(kind):
+    expected = json.loads((golden.SHARED / f"weights_sha256_{kind}.json").read_text())
+    assert {name: golden.sha256(value.numpy()) for name, value in golden.weights(kind).items()} == expected
 
 
 def test_files_are_told_apart_by_their_weights(states, tmp_path):

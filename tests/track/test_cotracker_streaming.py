@@ -21,7 +21,7 @@ def growing(model, video, first, points, frames, **options):
     return [np.stack(part) for part in zip(*found, strict=True)]
 
 
-@pytest.mark.parametrize(("grid", "every"), [(2, 12), (1, 5)])
+@pytest.mark.parametrize(("grid", "every"), [(2, 12), (1, 5), pytest.param(3, 4, marks=pytest.mark.slow)])
 def test_streaming_is_growing_clips(shallow_v1, grid, every):
     video = golden.make_video(7, 19, 40, 60)
     options = {"size": (32, 48), "grid": grid, "every": every, "iterations": 1}

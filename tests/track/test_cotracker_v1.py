@@ -35,8 +35,7 @@ def test_network_is_that_of_the_original(case, v1):
 
     def clip():
         new = Clip(torch.device("cpu"))
-        for frame, x, y in queries.tolist():
-            new.add(int(frame), torch.tensor([[x, y]]) / 4)
+        new.add(queries[:, 0].astype(int).tolist(), torch.from_numpy(queries[:, 1:]) / 4)
         return new
 
     def find_slots(frames):
@@ -45,7 +44,7 @@ def test_network_is_that_of_the_original(case, v1):
     maps = v1.fnet(torch.from_numpy(video[:8]).permute(0, 3, 1, 2).float())
     np.testing.assert_allclose(maps[:, :, ::6, ::8], arrays["fmaps_first_window"], **INNER)
 
-    first = clip().window(about["T"] - 1, store, find_slots)
+    first = clip().window(about["T"], store, find_slots)
     entered = [n for n in np.argsort(queries[:, 0], kind="stable") if queries[n, 0] < 8]
     looks = first.looks[None, None].expand(-1, 8, -1, -1)
     tokens = v1.tokens(store.levels, first.slots[None], looks, first.places[None], first.status[None])

@@ -33,7 +33,7 @@ def load_cotracker(
     Args:
         source: a .pth or .safetensors file, or a state dict.
         device: None: CPU.
-        encoder_dtype: torch.bfloat16 makes the encoder about three times faster where the processor has it, and
+        encoder_dtype: torch.bfloat16 makes the encoder two to three times faster where the processor has it, and
             the features half as large; all else stays in float32, which places need. None: float32.
 
     Raises:

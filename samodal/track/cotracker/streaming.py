@@ -47,8 +47,8 @@ class GrowingClips:
         """Begin a clip with points (N, 2), in pixels of the video, known in `frame`; returns its number."""
         scale = self.store.scale(frames, frame)
         clip = Clip(self.store.device)
-        clip.add(0, torch.from_numpy(points * scale / STRIDE))
-        for time in range(0, WINDOW, self.tracker.every):  # the original fills a short clip up to 8 frames
+        clip.add([0] * len(points), torch.from_numpy(points * scale / STRIDE))
+        for time in range(0, WINDOW, self.tracker.every):  # those of the frames to come, too: see `locate`
             self._add_support(clip, time)
         self._count += 1
         self._clips[self._count] = _Growing(frame, clip, len(points), scale)
@@ -68,9 +68,10 @@ class GrowingClips:
                 self._add_support(growing.clip, time)
 
             def find_slots(times: Sequence[int], first: int = growing.first) -> Tensor:
-                return self.store.slots(frames, [first + time for time in times])
+                return self.store.slots(frames, [min(first + time, frame) for time in times])
 
-            windows.append(growing.clip.window(time, self.store, find_slots))
+            length = max(time + 1, WINDOW)  # as in the original, the newest frame fills a clip up to 8 frames
+            windows.append(growing.clip.window(length, self.store, find_slots))
         if not windows:
             return {}
         self.tracker.windows += len(windows)
@@ -90,7 +91,7 @@ class GrowingClips:
 
     def _add_support(self, clip: Clip, time: int) -> None:
         points = grid_points(self.tracker.grid, self.tracker.size, self.tracker.size[1] // 64)
-        clip.add(time, torch.from_numpy(points / STRIDE))
+        clip.add([time] * len(points), torch.from_numpy(points / STRIDE))
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 S-AModal calls the tracker anew for every hidden frame of every instance, with all frames from the last sighting up to
 that one, forwards and backwards. `CoTracker.whole_clip` is one such call. `mode="exact"` has the numbers of all of
-them for one encoding and one window a frame (`GrowingClips`); `mode="joint"` makes one call for all points.
+them for one encoding a frame and one window a frame and point (`GrowingClips`); `mode="joint"` makes one call for all.
 """
 
 from collections.abc import Sequence
@@ -113,12 +113,11 @@ class CoTracker:
             predicted, of the queries and then of the support points.
         """
         length = max(len(window), WINDOW)
-        points = torch.from_numpy(queries[:, 1:] * self.store.scale(frames, window.start)).float()
-        known = [
-            (int(frame) - window.start, point) for frame, point in zip(queries[:, 0], points, strict=True)
-        ]
-        support = torch.from_numpy(grid_points(self.grid, self.size, self.size[1] // 64)).float()
-        known += [(time, point) for time in range(0, length, self.every) for point in support]
+        scaled = queries[:, 1:] * self.store.scale(frames, window.start)
+        support = grid_points(self.grid, self.size, self.size[1] // 64)
+        support_times = range(0, length, self.every)
+        points = np.concatenate([scaled, np.tile(support, (len(support_times), 1))]) / STRIDE
+        times = np.concatenate([queries[:, 0] - window.start, np.repeat(support_times, len(support))])
 
         def run(flip: bool) -> tuple[Tensor, Tensor, Tensor]:
             def find_slots(numbers: Sequence[int]) -> Tensor:
@@ -127,8 +126,8 @@ class CoTracker:
                 return self.store.slots(frames, wanted)
 
             clip = Clip(self.store.device)
-            for time, point in known:
-                clip.add(length - 1 - time if flip else time, point[None] / STRIDE)
+            known = length - 1 - times if flip else times
+            clip.add(known.astype(int).tolist(), torch.from_numpy(points))
             self.windows += len(range(0, length - STEP, STEP))
             result = track_clip(self.model, clip, length, self.store, find_slots, self.iterations)
             return tuple(part.flip(0) for part in result) if flip else result  # type: ignore[return-value]

@@ -51,36 +51,36 @@ class Clip:
         self.frames: list[int] = []  # query frame of each point
         self.places = torch.empty(0, 2, device=device)
         self._looks = torch.empty(0, CHANNELS, device=device)  # feature of each point in its query frame
-        self._looked: list[bool] = []  # is it known
         self._start = 0  # of the window that comes next
         self._settled: tuple[Tensor, Tensor] | None = None  # places and logits of the last full window
 
-    def add(self, frame: int, places: Tensor) -> None:
-        """Add points (N, 2) that are known in `frame`; it must not lie before the window that comes next."""
-        self.frames += [frame] * len(places)
+    def add(self, frames: Sequence[int], places: Tensor) -> None:
+        """Add points (N, 2), each known in one of the `frames` (N), none of which lies before the next window."""
+        self.frames += frames
         self.places = torch.cat([self.places, places.to(self.places)])
         self._looks = torch.cat([self._looks, self._looks.new_zeros(len(places), CHANNELS)])
-        self._looked += [False] * len(places)
 
-    def window(self, last: int, store: FeatureStore, find_slots: FindSlots) -> Window:
-        """The next window, of a clip that so far ends with frame `last`.
+    def window(self, length: int, store: FeatureStore, find_slots: FindSlots) -> Window:
+        """The next window, of a clip of `length` frames.
 
-        A window that the clip does not fill is filled with its last frame. Those repeated frames count as seen in
-        the first window (there the original lengthens the clip) and are masked later.
+        Frames that the clip does not have are the last one again, and masked.
         """
         start, end = self._start, self._start + WINDOW
-        slots = find_slots([min(frame, last) for frame in range(start, end)])
-        looks = self._find_looks(last, store, slots)
         new = start + STEP if start else 0  # the first frame that no earlier window has had
+        slots = find_slots([min(frame, length - 1) for frame in range(start, end)])
+        looked_at = [n for n, frame in enumerate(self.frames) if new <= frame < end]
+        at = slots[[self.frames[n] - start for n in looked_at]]
+        self._looks[looked_at] = sampling.sample(store.levels[0], at, self.places[looked_at])
+
         query = torch.tensor(self.frames, device=slots.device)
         places, logits = self._first_guess(query < new)
         time = torch.arange(start, end, device=slots.device)[:, None]
-        fresh = ((time >= query) & (time >= new) & (time <= (last if start else end))).float()
+        fresh = ((time >= query) & (time >= new) & (time < length)).float()
         present = [frame < end for frame in self.frames]
         entered = sorted((n for n, here in enumerate(present) if here), key=lambda n: self.frames[n])
         status = torch.zeros(len(present), WINDOW, 2, device=slots.device)
         status[entered] = mix_status(fresh[:, entered], logits[:, entered])
-        return Window(start, slots, looks, places, status, present)
+        return Window(start, slots, self._looks, places, status, present)
 
     def _first_guess(self, carried: Tensor) -> tuple[Tensor, Tensor]:
         """Places (8, N, 2) and logits (8, N) to begin with.
@@ -99,17 +99,6 @@ class Clip:
             old = torch.where(carried[:count, None], half, value[:, :count])
             guess.append(torch.cat([old, value[:, count:]], dim=1))
         return guess[0], guess[1][..., 0]
-
-    def _find_looks(self, last: int, store: FeatureStore, slots: Tensor) -> Tensor:
-        """The feature of every point in its query frame, (N, 128); 0 for those that come later."""
-        end = self._start + WINDOW
-        new = [n for n, frame in enumerate(self.frames) if not self._looked[n] and frame < end]
-        if new:
-            at = slots[[self.frames[n] - self._start for n in new]]
-            self._looks[new] = sampling.sample(store.levels[0], at, self.places[new])
-            for n in new:  # a frame that stands in for one to come does not count
-                self._looked[n] = self.frames[n] <= last
-        return self._looks
 
     def settle(self, places: Tensor, logits: Tensor) -> None:
         """Take the result of a full window, (8, N, 2) and (8, N), and go on to the next one."""
@@ -156,6 +145,8 @@ def track_clip(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Follow the points of a new clip of `length` frames from its first window to its last.
 
+    Clips of four frames or fewer have no window; `CoTracker.whole_clip` lengthens those of fewer than 8.
+
     Returns:
         places (T, N, 2), visibility (T, N) from 0 to 1, and bool (T, N): where they were predicted at all. In
         frames before a point's first window they are 0 and 0.5, as in the original.
@@ -164,8 +155,8 @@ def track_clip(
     places = torch.zeros(length + WINDOW, count, 2, device=device)
     logits = torch.zeros(length + WINDOW, count, device=device)
     written = torch.zeros(length + WINDOW, count, dtype=torch.bool, device=device)
-    for start in range(0, max(length, WINDOW) - STEP, STEP):
-        window = clip.window(length - 1, store, find_slots)
+    for start in range(0, length - STEP, STEP):
+        window = clip.window(length, store, find_slots)
         [(found, seen)] = solve(model, store.levels, [window], iterations)
         now, entered = slice(start, start + WINDOW), torch.tensor(window.present, device=device)
         places[now] = torch.where(entered[:, None], found, places[now])
