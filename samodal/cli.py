@@ -62,9 +62,13 @@ class Predict:
     out: Path | None = None
     """Where the results go; runs/predict/<name of the video or of its folder> if not said."""
     tracker: str = "motion"
-    """Who follows hidden instances: motion (needs no weights)."""
-    recover: Literal["two-sided", "online", "none"] = "two-sided"
-    """How gaps are filled: looking at both sides, only at the past, or not at all."""
+    """Who follows hidden instances: motion (needs no weights), or a point tracker that votes beside it: cotracker (v1,
+    S-AModal's), cotracker3, lucas-kanade, or one that another package brings."""
+    tracker_weights: Path | None = None
+    """The checkpoint of cotracker or cotracker3."""
+    recover: Literal["two-sided", "online", "reference", "none"] = "two-sided"
+    """How gaps are filled: looking at both sides; only at the past; by the rule of S-AModal, which needs a point
+    tracker; or not at all."""
     prompt: PromptOptions = field(default_factory=PromptOptions)
     """How SAM is prompted."""
     unite_visible: bool = True

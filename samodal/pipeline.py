@@ -9,7 +9,7 @@ frames ---------> ego-motion, once a frame -------------------------------------
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -17,19 +17,22 @@ from samodal import masks
 from samodal.answers import AnswerLog
 from samodal.data.visible import read_visible
 from samodal.errors import InputError
-from samodal.motion import EgoMotion, HiddenInstanceModel
+from samodal.motion import EgoMotion
 from samodal.motion.ego import FrameEgo
 from samodal.motion.observation import observe
 from samodal.motion.perspective import PerspectiveMotion
+from samodal.motion.votes import Votes
+from samodal.point_shift import shift_by_point
 from samodal.prompts import STRATEGIES, PromptOptions, load_saliency, prompt_rng
 from samodal.recover import HORIZON, Follower, Mode, Recovered, recover_track
 from samodal.sam import AmodalSam
 from samodal.sam.ask import Answer, ask
 from samodal.sam.config import PROMPT_KINDS
+from samodal.track import PointTracker, open_tracker, tracker_names
+from samodal.tracked import follow_of, votes_of
 from samodal.video import State, Track, Video, VideoTracks
 
-TRACKERS: dict[str, Callable[[], HiddenInstanceModel]] = {"motion": PerspectiveMotion}
-"""Who follows hidden instances, by name."""
+RecoverMode = Literal["two-sided", "online", "none", "reference"]
 
 
 @dataclass
@@ -61,11 +64,13 @@ class Looked:
     """A video of which every frame was looked at by itself.
 
     Attributes:
+        video: its frames, for trackers that look at them.
         tracks: with amodal masks in the frames that show an instance; nothing in the others.
         ego: the camera's motion.
         scene: of each frame all that any instance shows of itself.
     """
 
+    video: Video
     tracks: VideoTracks
     ego: EgoMotion
     scene: list[masks.Rle]
@@ -76,8 +81,10 @@ class AmodalVideoSegmenter:
 
     Args:
         model: the amodal SAM.
-        tracker: who follows hidden instances; "motion" needs no weights.
-        recover: "two-sided" (default), "online" (looks only at the past) or "none".
+        tracker: who follows hidden instances: "motion" (needs no weights), or a `samodal.track.PointTracker` or the
+            name of one, whose points then vote beside the motion.
+        recover: "two-sided" (default), "online" (looks only at the past), "none", or "reference": the rule of the
+            original, which goes by one tracked point and needs a point tracker.
         prompt: how SAM is prompted.
         seed: of the prompts. A draw depends on the seed, the video, the track and the frame, on nothing else.
         batch: frames worked on together; changes speed and memory, never the result.
@@ -92,8 +99,8 @@ class AmodalVideoSegmenter:
     def __init__(
         self,
         model: AmodalSam,
-        tracker: str = "motion",
-        recover: Mode = "two-sided",
+        tracker: str | PointTracker = "motion",
+        recover: RecoverMode = "two-sided",
         prompt: PromptOptions | None = None,
         seed: int = 0,
         batch: int = 4,
@@ -101,8 +108,7 @@ class AmodalVideoSegmenter:
         refine: bool = True,
     ) -> None:
         self.prompt = prompt or PromptOptions()
-        _check_choice("tracker", tracker, TRACKERS)
-        _check_choice("recover", recover, get_args(Mode))
+        _check_choice("recover", recover, get_args(RecoverMode))
         _check_choice("prompt.strategy", self.prompt.strategy, STRATEGIES)
         if self.prompt.strategy == "saliency":
             load_saliency(self.prompt.saliency)
@@ -111,7 +117,13 @@ class AmodalVideoSegmenter:
         if batch < 1 or seed < 0 or self.prompt.count < 1:
             raise InputError("batch and prompt.count must be at least 1, the seed at least 0")
         self.model = model.eval()
-        self.motion = TRACKERS[tracker]()
+        self.motion = PerspectiveMotion()
+        self.points = _point_tracker(tracker)
+        if recover == "reference" and self.points is None:
+            raise InputError(
+                "recover reference goes by a tracked point, which tracker motion has none of: choose one of "
+                + ", ".join(tracker_names())
+            )
         self.recover = recover
         self.seed = seed
         self.batch = batch
@@ -162,24 +174,43 @@ class AmodalVideoSegmenter:
             progress()
         for track in tracks:
             track.score *= _mean([score for score in track.scores if score is not None])
-        return Looked(replace(visible, tracks=tracks), ego, scene)
+        return Looked(video, replace(visible, tracks=tracks), ego, scene)
 
-    def follow(self, looked: Looked, recover: Mode | None = None) -> VideoTracks:
+    def follow(self, looked: Looked, recover: RecoverMode | None = None) -> VideoTracks:
         """The second half of a call: over time.
 
         Args:
             looked: what the first half gave; not changed.
             recover: another mode than that of this segmenter.
         """
-        mode = recover or self.recover
+        mode, tracks = recover or self.recover, looked.tracks.tracks
+        if mode == "reference":
+            if self.points is None:
+                raise InputError("recover reference: the segmenter has no point tracker")
+            follow = follow_of(tracks, self.points, looked.video)
+            return replace(looked.tracks, tracks=[shift_by_point(track, follow(track)) for track in tracks])
+        votes: dict[int, Votes] = {}
+        if self.points is not None and mode != "none":
+            votes = votes_of(tracks, self.points, looked.video, mode == "two-sided", self.seed)
         known = looked.scene if self.refine else None
         followed = [
-            recover_track(track, self.motion, mode, ego=looked.ego, scene=known) for track in looked.tracks
+            recover_track(
+                track, self.motion, mode, ego=looked.ego, scene=known, votes=votes.get(track.track_id)
+            )
+            for track in tracks
         ]
         return replace(looked.tracks, tracks=followed)
 
     def stream(self, video: str | Path | Video, visible: str | Path | VideoTracks) -> Iterator[FrameResult]:
-        """Results frame by frame, each from the past alone (as with recover="online")."""
+        """Results frame by frame, each from the past alone (as with recover="online").
+
+        Raises:
+            InputError: as of a call; or a point tracker, or recover="reference": only motion is followed in a stream.
+        """
+        if self.points is not None:
+            raise InputError(
+                "a stream is followed by tracker motion only; call the segmenter on a whole video"
+            )
         video, visible = _open(video, visible)
         ego = FrameEgo(keep=2 * HORIZON)
         followers = {track.track_id: Follower(self.motion, ego) for track in visible}
@@ -255,6 +286,17 @@ def _take(
 def _result(found: Recovered) -> InstanceResult:
     score = None if found.state == "gone" else found.score
     return InstanceResult(found.amodal, found.state, score, reason=found.reason)
+
+
+def _point_tracker(tracker: str | PointTracker) -> PointTracker | None:
+    """The tracker itself, the one of this name, or None for "motion"."""
+    if not isinstance(tracker, str):
+        return tracker
+    if tracker != "motion" and tracker not in tracker_names():
+        raise InputError(
+            f"tracker {tracker!r} is not known; choose from motion, {', '.join(tracker_names())}"
+        )
+    return None if tracker == "motion" else open_tracker(tracker)
 
 
 def _mean(scores: list[float]) -> float:

@@ -25,11 +25,15 @@ class Gap:
 
     Attributes:
         last: the frame that shows the instance last.
+        mask: the amodal mask of that frame.
+        start: (2,) its point (x, y).
         frames: the frames without a mask, up to the next sighting or the end.
         reach: (2,) pixels along x and y, the mean step of the point between all sightings so far; nan after one.
     """
 
     last: int
+    mask: Rle
+    start: np.ndarray
     frames: range
     reach: np.ndarray
 
@@ -61,24 +65,20 @@ def shift_by_point(track: Track, follow: Follow) -> Track:
         reasons=list(track.reasons),
     )
     for gap in gaps(track):
-        mask, first = track.amodal[gap.last], track.points[gap.last]
-        assert mask is not None  # so says `gaps`
-        assert first is not None
-        start = np.asarray(first, np.float64)[0]
-        stopped = _at_border(mask, start)
-        places = None if stopped else follow(gap.last, start, gap.frames)
+        stopped = begins_at_border(gap)
+        places = None if stopped else follow(gap.last, gap.start, gap.frames)
         for number, frame in enumerate(gap.frames, 1):
             if not stopped and places is not None:
                 limit = gap.reach * number
-                way = places[number - 1] - start
+                way = places[number - 1] - gap.start
                 way = np.where(np.isnan(limit), way, np.clip(way, -limit, limit))
-                moved = shift(mask, way)
+                moved = shift(gap.mask, way)
                 result.points[frame] = places[number - 1][None]
                 if masks.area(moved):
                     result.amodal[frame], result.states[frame] = moved, "hidden"
                     result.scores[frame] = track.scores[gap.last]
                     result.reasons[frame] = f"moved with a point, not seen for {number} frames"
-                    stopped = _at_border(moved, start)
+                    stopped = _at_border(moved, gap.start)
                     continue
                 stopped = True
             result.amodal[frame], result.states[frame] = None, "gone"
@@ -89,18 +89,23 @@ def shift_by_point(track: Track, follow: Follow) -> Track:
 def gaps(track: Track) -> list[Gap]:
     """The runs of frames of a track without an amodal mask, but for those before the first sighting."""
     seen = [
-        frame
+        (frame, mask, np.asarray(points[0], np.float64))
         for frame, (mask, points) in enumerate(zip(track.amodal, track.points, strict=True))
-        if masks.area(mask) and points is not None and len(points)
+        if mask is not None and masks.area(mask) and points is not None and len(points)
     ]
+    following = [*(frame for frame, _, _ in seen[1:]), len(track)]
     found = []
-    for number, (last, following) in enumerate(zip(seen, [*seen[1:], len(track)], strict=True), 1):
-        if following > last + 1:
-            places = np.array([track.points[frame][0] for frame in seen[:number]], np.float64)  # type: ignore[index]
-            steps = np.abs(np.diff(places, axis=0))
+    for number, ((last, mask, point), end) in enumerate(zip(seen, following, strict=True), 1):
+        if end > last + 1:
+            steps = np.abs(np.diff([place for _, _, place in seen[:number]], axis=0))
             reach = steps.mean(0) if len(steps) else np.full(2, np.nan)
-            found.append(Gap(last, range(last + 1, following), reach))
+            found.append(Gap(last, mask, point, range(last + 1, end), reach))
     return found
+
+
+def begins_at_border(gap: Gap) -> bool:
+    """Whether the instance is taken to have left, so that there is nothing to follow."""
+    return _at_border(gap.mask, gap.start)
 
 
 def shift(mask: Rle, way: np.ndarray) -> Rle:

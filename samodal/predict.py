@@ -17,6 +17,7 @@ from samodal.progress import progress
 from samodal.results import prepare_folder, run_facts, write_results
 from samodal.sam import AmodalSam
 from samodal.sam.load import load_model
+from samodal.track import PointTracker, open_tracker
 from samodal.video import Video, VideoTracks
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def predict(command: "Predict") -> None:
     model = load_model(command.model, command.adapter, device=choose_device(command.device))
     segmenter = AmodalVideoSegmenter(
         model,
-        command.tracker,
+        choose_tracker(command.tracker, command.tracker_weights, model.device),
         command.recover,
         command.prompt,
         command.seed,
@@ -43,6 +44,7 @@ def predict(command: "Predict") -> None:
         video=str(command.video),
         visible=str(command.visible),
         model=command.model,
+        tracker=command.tracker,
         recover=command.recover,
         refine=command.refine,
         prompt=f"{command.prompt.count} {command.prompt.strategy}",
@@ -87,6 +89,22 @@ def _stamps(source: str) -> list[int]:
     )
     stats = [Path(name).stat() for name in names]
     return [sum(stat.st_size for stat in stats), max((stat.st_mtime_ns for stat in stats), default=0)]
+
+
+def choose_tracker(name: str, weights: Path | None, device: torch.device) -> str | PointTracker:
+    """The point tracker of a name, with its weights where it needs some; "motion" as it is.
+
+    Raises:
+        InputError: weights are missing, not needed, or not readable.
+    """
+    needing = ("cotracker", "cotracker3")
+    if name in needing and weights is None:
+        raise InputError(f"--tracker {name}: needs its checkpoint; say --tracker-weights FILE")
+    if weights is None:
+        return name
+    if name in ("motion", "lucas-kanade"):
+        raise InputError(f"--tracker-weights {weights}: --tracker {name} has no weights")
+    return open_tracker(name, weights=weights, device=str(device))
 
 
 def choose_device(name: str | None) -> torch.device:

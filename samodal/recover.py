@@ -15,10 +15,11 @@ import numpy as np
 from samodal import masks
 from samodal.errors import InputError
 from samodal.masks import Rle
-from samodal.motion import EgoMotion, HiddenInstanceModel
+from samodal.motion import EgoMotion, HiddenInstanceModel, Prediction
 from samodal.motion.ego import FixedEgo
 from samodal.motion.observation import Observation, observe
 from samodal.motion.refine import hide, refine
+from samodal.motion.votes import Votes, fuse
 from samodal.video import State, Track
 
 Mode = Literal["two-sided", "online", "none"]
@@ -74,8 +75,14 @@ class Follower:
             self.history.popleft()
         self.score, self.ended = score, None
 
-    def predict(self, frame: int, after: Sequence[Observation] = (), scene: Rle | None = None) -> Recovered:
-        """The instance in a frame without visible pixels, after at least one `see`.
+    def predict(
+        self,
+        frame: int,
+        after: Sequence[Observation] = (),
+        scene: Rle | None = None,
+        votes: Prediction | None = None,
+    ) -> Recovered:
+        """The instance in a frame without visible pixels, after at least one `see`; `votes` is what tracked points say.
 
         The score is that of the last observation x exp(-doubt^2). Doubt is the predicted standard deviation of
         the centre in halves of the size (square root of the area), and of log size, root of the sum of squares.
@@ -90,7 +97,7 @@ class Follower:
             # What vanishes at the image border has left; to take it for hidden there leaves large ghosts.
             self.ended = "left the frame"
             return Recovered(None, "gone", 0.0, self.ended)
-        target = self.motion.predict(before, frame, self.ego, after)
+        target = fuse(self.motion.predict(before, frame, self.ego, after), votes)
         doubt = float(np.hypot(target.sigma / (target.scale / 2), target.size_sigma))
         if doubt > LOST and not after:
             self.ended = "lost"
@@ -112,6 +119,7 @@ def recover_track(
     *,
     ego: EgoMotion | None = None,
     scene: Sequence[Rle | None] | None = None,
+    votes: Votes | None = None,
 ) -> Track:
     """Complete a track where it is partly hidden, and fill the frames in which it is not seen, up to the end.
 
@@ -124,6 +132,7 @@ def recover_track(
         ego: the camera's motion over the video; None means a camera that stands still.
         scene: of each frame all that any instance shows of itself. If not given, masks of frames that show the
             instance stay as they are.
+        votes: what tracked points say of hidden frames (see `samodal.tracked.votes_of`).
 
     Returns:
         A new track. Frames without visible pixels are `hidden` with a mask or `gone` without one, with a reason;
@@ -158,7 +167,8 @@ def recover_track(
             _write(result, frame, Recovered(None, "gone", 0.0, "not followed"))
         elif follower.history:
             after = to_come[:LOOK_AHEAD] if mode == "two-sided" else []
-            _write(result, frame, follower.predict(frame, after, scene[frame] if scene else None))
+            said = votes.get(frame) if votes else None
+            _write(result, frame, follower.predict(frame, after, scene[frame] if scene else None, said))
     return result
 
 
