@@ -24,7 +24,7 @@ from samodal.motion.perspective import PerspectiveMotion
 from samodal.motion.votes import Votes
 from samodal.point_shift import shift_by_point
 from samodal.prompts import STRATEGIES, PromptOptions, load_saliency, prompt_rng
-from samodal.recover import HORIZON, Follower, Mode, Recovered, recover_track
+from samodal.recover import HORIZON, Follower, Recovered, recover_track
 from samodal.sam import AmodalSam
 from samodal.sam.ask import Answer, ask
 from samodal.sam.config import PROMPT_KINDS

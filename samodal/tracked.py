@@ -105,6 +105,8 @@ def votes_of(
 ) -> dict[int, Votes]:
     """Track id -> what points on the instance say of each frame in which it is hidden.
 
+    Nothing, if the tracker only follows what is seen: its points stick to whatever hides the instance.
+
     Args:
         tracks: with visible and amodal masks where they are seen.
         tracker: follows the points.
@@ -112,6 +114,8 @@ def votes_of(
         both_sides: also points from behind a gap are followed, back into it.
         seed: of the choice of points.
     """
+    if not tracker.through_occlusion:
+        return {}
     tasks, sides = [], {}
     for track in tracks:
         seen = [

@@ -140,6 +140,32 @@ def test_masks_of_another_video_are_refused() -> None:
             AmodalVideoSegmenter(MODEL)(CLIP.video, VideoTracks(size, frames))
 
 
+def test_the_rule_of_the_original_moves_the_last_mask(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("samodal.point_shift.BORDER", -1)  # the toy is too narrow for 20 pixels
+    tracks = segment(tracker="lucas-kanade", recover="reference")
+    one = next(track for track in tracks if track.track_id == 1)
+    online = next(track for track in segment(recover="online") if track.track_id == 1)
+    assert "hidden" in one.states
+    for frame, state in enumerate(one.states):
+        if state == "hidden":
+            last = max(k for k in range(frame) if one.states[k] == "visible")
+            assert one.points[frame].shape == (1, 2)  # type: ignore[union-attr]
+            assert one.scores[frame] == one.scores[last]
+    assert online.scores != one.scores
+
+
+def test_a_point_tracker_beside_the_motion() -> None:
+    # Lucas-Kanade sees its points, on whatever hides the instance: it has no vote.
+    assert [t.amodal for t in segment(tracker="lucas-kanade")] == [t.amodal for t in segment()]
+
+
+def test_the_rule_of_the_original_needs_a_point_tracker() -> None:
+    with pytest.raises(InputError, match="lucas-kanade"):
+        AmodalVideoSegmenter(MODEL, recover="reference")
+    with pytest.raises(InputError, match="motion only"):
+        next(AmodalVideoSegmenter(MODEL, tracker="lucas-kanade").stream(CLIP.video, VISIBLE))
+
+
 def test_what_is_written_can_be_read_again(tmp_path: Path) -> None:
     tracks = segment()
     first = written(tracks, tmp_path)

@@ -14,9 +14,12 @@ from samodal.motion import Prediction
 
 HIDDEN = 0.5  # a point is believed that is seen with less than this probability
 LEAST = 3  # points that must agree
+STRAY = 4.0  # median deviations from the others at which a point is left out
 NOISE = 0.05  # least standard deviation of a vote, in sizes of the instance
-DRIFT = 0.01  # and its growth a frame, for what all points share
-IMPOSSIBLE = 3.0  # standard deviations between vote and motion at which the vote is not believed
+DRIFT = 0.005  # and its growth a frame, for what all points share
+IMPOSSIBLE = (
+    3.0  # standard deviations between vote and motion, beyond one size, at which the vote is not believed
+)
 
 Votes = Mapping[int, Prediction]
 """Hidden frame -> what the points say."""
@@ -47,11 +50,15 @@ def vote(
     if good.sum() < LEAST:
         return None
     starts, ends = starts[good], ends[good]
-    zoom = _zoom(starts, ends)
-    centers = ends + zoom * (center - starts)
-    middle = np.median(centers, axis=0)
+    for _ in range(2):  # the second time without the strays of the first
+        zoom = _zoom(starts, ends)
+        centers = ends + zoom * (center - starts)
+        middle = np.median(centers, axis=0)
+        off = np.hypot(*(centers - middle).T)
+        near = off <= STRAY * np.median(off) + 1.0
+        starts, ends = starts[near], ends[near]
     # 1.48 median deviations are one standard deviation; of the median of n points about 1 / sqrt(n) of that is left.
-    apart = 1.48 * float(np.median(np.hypot(*(centers - middle).T))) / len(centers) ** 0.5
+    apart = 1.48 * float(np.median(off)) / len(off) ** 0.5
     sigma = float(np.hypot(apart, (NOISE + DRIFT * age) * scale))
     return Prediction((float(middle[0]), float(middle[1])), scale * zoom, sigma, sigma / scale)
 
@@ -66,13 +73,18 @@ def _zoom(starts: np.ndarray, ends: np.ndarray) -> float:
 
 
 def fuse(motion: Prediction, votes: Prediction | None) -> Prediction:
-    """Both opinions, each weighed with its inverse variance; the motion's alone where the two contradict."""
+    """Both opinions, each weighed with its inverse variance; the motion's alone where the two contradict.
+
+    Of a steady past the motion is surer than it should be: nothing in it says that a thing can brake. So it counts
+    as no surer than a vote of the first frame, and may be off by one size of the instance.
+    """
     if votes is None:
         return motion
     apart = np.hypot(*np.subtract(votes.center, motion.center))
-    if apart > IMPOSSIBLE * np.hypot(motion.sigma, votes.sigma) + 1.0:
+    if apart > IMPOSSIBLE * np.hypot(motion.sigma, votes.sigma) + motion.scale:
         return motion
-    share = motion.sigma**2 / (motion.sigma**2 + votes.sigma**2)
+    variance = motion.sigma**2 + (NOISE * motion.scale) ** 2
+    share = variance / (variance + votes.sigma**2)
     size = motion.size_sigma**2 / (motion.size_sigma**2 + votes.size_sigma**2)
     x, y = (1 - share) * np.array(motion.center) + share * np.array(votes.center)
     return Prediction(

@@ -59,6 +59,10 @@ class PointTracker(Protocol):
     def deterministic(self) -> bool:
         """The same call gives the same numbers."""
 
+    @property
+    def through_occlusion(self) -> bool:
+        """It was made to say where a point is while something hides it. Points of other trackers get no vote."""
+
     def track(self, frames: Frames, queries: np.ndarray, window: range | None = None) -> Tracks:
         """Follow points, also in frames before the one in which they are known, if the tracker can.
 

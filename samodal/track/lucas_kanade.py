@@ -27,6 +27,7 @@ class LucasKanade:
     needs_weights = False
     licence: str | None = None
     deterministic = True
+    through_occlusion = False
 
     def track(self, frames: Frames, queries: np.ndarray, window: range | None = None) -> Tracks:
         """Follow points; see `PointTracker.track`."""

@@ -5,8 +5,8 @@ from toys import toy_clip
 
 from samodal.check.quick import quick_check
 from samodal.data import open_dataset
-from samodal.data.asd import write_sequence
 from samodal.data.clip import Clip
+from samodal.data.write.asd_sequence import write_sequence
 from samodal.errors import InputError
 from samodal.train.run import _refuse_faults
 

@@ -11,8 +11,8 @@ from toys import tiny_sam, toy_clip
 
 from samodal import masks
 from samodal.data import open_dataset
-from samodal.data.asd import write_sequence
 from samodal.data.clip import Clip, Instance
+from samodal.data.write.asd_sequence import write_sequence
 from samodal.errors import InputError
 from samodal.sam import AmodalSam
 from samodal.train import loop, processes

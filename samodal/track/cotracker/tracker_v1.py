@@ -48,6 +48,7 @@ class CoTracker:
     needs_weights = True
     licence: str | None = LICENCE
     deterministic = True
+    through_occlusion = True
 
     def __init__(
         self,

@@ -36,6 +36,7 @@ class CoTracker3:
     needs_weights = True
     licence: str | None = LICENCE
     deterministic = True
+    through_occlusion = True
 
     def __init__(
         self,
