@@ -44,6 +44,7 @@ RULES: dict[str, tuple[HiddenInstanceModel, Mode]] = {
 NUMBERS = (5, 10, 20)
 """Hidden frames that are looked at: in the world these, give or take a fifth; else whole gaps of such lengths."""
 BEFORE, BEHIND = 10, 5  # frames that must show a track before and behind what is withheld of it
+AROUND = 30  # frames that the rules get on either side, of videos that are only masks
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def world_case(seed: int, frames: int, preset: str) -> Case:
     return Case(clip.video, replace(clip.truth, tracks=tracks), truth, ego, seed)
 
 
-def withheld_cases(video: Video | None, tracks: VideoTracks, length: int, most: int = 40) -> Iterator[Case]:
+def withheld_cases(video: Video | None, tracks: VideoTracks, length: int, most: int = 20) -> Iterator[Case]:
     """One case for every stretch of `length` frames that can be withheld of a track, up to `most` of them.
 
     A track must be seen without a break, and not at the image border, from before to behind what is withheld.
@@ -119,12 +120,20 @@ def withheld_cases(video: Video | None, tracks: VideoTracks, length: int, most: 
                 start += 1
                 continue
             hidden = range(start, start + length)
-            seen = [None if frame in hidden else rle for frame, rle in enumerate(track.visible)]
+            shown = range(len(track))
+            if video is None:
+                shown = range(max(0, start - AROUND), min(len(track), start + length + AROUND))
+            seen = [None if frame in hidden else track.visible[frame] for frame in shown]
+            truth = [track.visible[frame] if frame in hidden else None for frame in shown]
             one = Track(track.track_id, track.category_id, 1.0, seen, list(seen))
-            others = [t for t in tracks if t is not track]
-            truth = [[rle if frame in hidden else None for frame, rle in enumerate(track.visible)]]
+            others = [
+                Track(t.track_id, t.category_id, 1.0, t.visible[shown.start : shown.stop])
+                for t in tracks
+                if t is not track
+            ]
             # The withheld track comes first: only this one is judged.
-            yield Case(video, replace(tracks, tracks=[one, *others]), truth, ego, found)
+            known = VideoTracks(tracks.size, len(shown), [one, *others], tracks.video_id)
+            yield Case(video, known, [truth], ego, found)
             found += 1
             start += length + BEFORE
 
@@ -156,7 +165,8 @@ def real_videos(root: Path) -> Iterator[tuple[str, Video | None, VideoTracks]]:
 
 def judge(case: Case, group: str, reference: bool) -> list[Judged]:
     """Every rule in every frame of `case.truth`."""
-    followed = {rule: _recovered(case, *how) for rule, how in RULES.items()}
+    scene = _scene(case.known)
+    followed = {rule: _recovered(case, scene, *how) for rule, how in RULES.items()}
     if reference and case.video is not None:
         followed["reference-rule"] = _by_the_original(case)
     result = []
@@ -171,11 +181,10 @@ def judge(case: Case, group: str, reference: bool) -> list[Judged]:
     return result
 
 
-def _recovered(case: Case, motion: HiddenInstanceModel, mode: Mode) -> list[Track]:
-    plain = isinstance(motion, HoldLast | ConstantVelocity)
+def _recovered(case: Case, scene: list[Rle], motion: HiddenInstanceModel, mode: Mode) -> list[Track]:
+    known = None if isinstance(motion, HoldLast | ConstantVelocity) else scene
     judged = case.known.tracks[: len(case.truth)]
-    scene = None if plain else _scene(case.known)
-    return [recover_track(track, motion, mode, ego=case.ego, scene=scene) for track in judged]
+    return [recover_track(track, motion, mode, ego=case.ego, scene=known) for track in judged]
 
 
 def _scene(tracks: VideoTracks) -> list[Rle]:

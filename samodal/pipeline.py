@@ -16,6 +16,7 @@ import numpy as np
 from samodal import masks
 from samodal.answers import AnswerLog
 from samodal.data.visible import read_visible
+from samodal.depth import with_depth
 from samodal.errors import InputError
 from samodal.motion import EgoMotion
 from samodal.motion.ego import FrameEgo
@@ -188,7 +189,8 @@ class AmodalVideoSegmenter:
             if self.points is None:
                 raise InputError("recover reference: the segmenter has no point tracker")
             follow = follow_of(tracks, self.points, looked.video)
-            return replace(looked.tracks, tracks=[shift_by_point(track, follow(track)) for track in tracks])
+            shifted = [shift_by_point(track, follow(track)) for track in tracks]
+            return with_depth(replace(looked.tracks, tracks=shifted))
         votes: dict[int, Votes] = {}
         if self.points is not None and mode != "none":
             votes = votes_of(tracks, self.points, looked.video, mode == "two-sided", self.seed)
@@ -199,7 +201,7 @@ class AmodalVideoSegmenter:
             )
             for track in tracks
         ]
-        return replace(looked.tracks, tracks=followed)
+        return with_depth(replace(looked.tracks, tracks=followed))
 
     def stream(self, video: str | Path | Video, visible: str | Path | VideoTracks) -> Iterator[FrameResult]:
         """Results frame by frame, each from the past alone (as with recover="online").

@@ -74,6 +74,8 @@ class Track:
         scores: confidence of each amodal mask in [0, 1]; decays inside a gap.
         points: (K, 2) int64 prompt points (x, y), None where none were drawn.
         reasons: why a frame is hidden or gone, in words; None otherwise.
+        occluders: track id of the instance that hides most of the hidden part; None where no known one does.
+        depths: place of the instance among those of the frame, 0 the nearest (see `samodal.depth`); None without mask.
     """
 
     track_id: int
@@ -85,6 +87,8 @@ class Track:
     scores: list[float | None] = field(default_factory=list)
     points: list[np.ndarray | None] = field(default_factory=list)
     reasons: list[str | None] = field(default_factory=list)
+    occluders: list[int | None] = field(default_factory=list)
+    depths: list[int | None] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         length = len(self.visible)
@@ -93,6 +97,8 @@ class Track:
         self.scores = self.scores or [None] * length
         self.points = self.points or [None] * length
         self.reasons = self.reasons or [None] * length
+        self.occluders = self.occluders or [None] * length
+        self.depths = self.depths or [None] * length
 
     def __len__(self) -> int:
         return len(self.visible)
@@ -170,6 +176,8 @@ def _track_to_json(track: Track, video_id: int) -> dict[str, Any]:
         "states": track.states,
         "scores": [_rounded(score) for score in track.scores],
         "reasons": track.reasons,
+        "occluders": track.occluders,
+        "depths": track.depths,
         "visible_segmentations": track.visible,
         "occlusion_rates": [_rounded(rate) for rate in track.occlusion_rates],
         "points": [None if xy is None else np.asarray(xy).tolist() for xy in track.points],
@@ -187,8 +195,10 @@ def _track_from_json(entry: dict[str, Any]) -> Track:
         scores=entry["scores"],
         points=[None if xy is None else np.asarray(xy, np.int64).reshape(-1, 2) for xy in entry["points"]],
         reasons=entry.get("reasons", []),
+        occluders=entry.get("occluders", []),
+        depths=entry.get("depths", []),
     )
-    for name in ("amodal", "states", "scores", "points", "reasons"):
+    for name in ("amodal", "states", "scores", "points", "reasons", "occluders", "depths"):
         if len(getattr(track, name)) != len(track):
             raise ValueError(f"track {track.track_id}: {name!r} is not as long as 'visible_segmentations'")
     return track
