@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -226,10 +227,10 @@ def test_each_layer_draws_what_it_says(page):
     assert not crosses[:, :60].any()
     assert crosses.sum() < 20
     true = look(page, "truth")
-    assert true[8:52, 4:6].min(2).max() > 180
+    assert true[8:52, 4:6].min(2).max() > 140, "white"
     assert drawn(page, "truth")[5:55, 4:6].any(1).all()
     labels = drawn(page, "numbers")
-    assert labels[4:9, 10:12].all()
+    assert labels[4:9, 10:20].mean() > 0.8
     assert not labels[13:].any()
 
 
@@ -409,3 +410,51 @@ def test_frames_that_are_left_out_are_said_and_passed_over(browser, tmp_path, mo
     bar.click(position={"x": 12.5 / T * bar.bounding_box()["width"], "y": 5})
     wait_for(page, 12 // step * step)
     page.close()
+
+
+class Street:
+    """100 frames of 1080p with as much detail as a JPEG of a street has, made when asked for."""
+
+    def __len__(self) -> int:
+        return 100
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        rng = np.random.default_rng(index)
+        coarse, fine = (rng.integers(0, 256, (h, w, 3), dtype=np.uint8) for h, w in ((27, 48), (540, 960)))
+        soft = (cv2.resize(noise, (1920, 1080), interpolation=cv2.INTER_CUBIC) for noise in (coarse, fine))
+        return cv2.addWeighted(next(soft), 0.8, next(soft), 0.2, 0)
+
+
+@pytest.mark.slow
+def test_a_hundred_large_frames_stay_small_and_quick(browser, tmp_path):
+    size, rows, columns = (1080, 1920), *np.ogrid[:1080, :1920]
+    tracks = []
+    for i in range(15):
+        amodal, visible = [], []
+        for t in range(100):
+            x, y = 120 * i + 2 * t, 500 + 30 * (i % 4)
+            wave = 20 * np.sin(np.arctan2(rows - y, columns - x) * 9)
+            full = np.hypot((columns - x) * 0.8, rows - y) < 140 + wave
+            amodal.append(masks.encode(full))
+            visible.append(masks.encode(full & (columns < x + 60)))
+        tracks.append(Track(i, 1, 0.9, visible, amodal, scores=[0.9] * 100))
+    video = Video(Street(), np.arange(100) / 10, size, "street")  # type: ignore[arg-type]
+    write_report(tmp_path / "report.html", video, VideoTracks(size, 100, tracks), {})
+    assert (tmp_path / "report.html").stat().st_size < 25e6
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    page.goto((tmp_path / "report.html").as_uri())
+    wait_for(page, 0)
+    assert page.evaluate("kept.length") == 100
+    spent = page.evaluate(
+        """async () => {
+            const start = performance.now();
+            for (let i = 1; i < 100; i++) {
+                seek(i);
+                while (canvas.dataset.frame !== String(i)) await new Promise(requestAnimationFrame);
+            }
+            return (performance.now() - start) / 99;
+        }"""
+    )
+    page.close()
+    print(f"{1000 / spent:.0f} frames a second")
+    assert spent < 50, "20 frames a second"
