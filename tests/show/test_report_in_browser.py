@@ -420,23 +420,24 @@ class Street:
 
     def __getitem__(self, index: int) -> np.ndarray:
         rng = np.random.default_rng(index)
-        coarse, fine = (rng.integers(0, 256, (h, w, 3), dtype=np.uint8) for h, w in ((27, 48), (540, 960)))
-        soft = (cv2.resize(noise, (1920, 1080), interpolation=cv2.INTER_CUBIC) for noise in (coarse, fine))
-        return cv2.addWeighted(next(soft), 0.8, next(soft), 0.2, 0)
+        coarse = cv2.resize(rng.integers(0, 256, (27, 48, 3), dtype=np.uint8), (1920, 1080))
+        fine = cv2.resize(rng.integers(0, 40, (540, 960, 3), dtype=np.uint8), (1920, 1080))
+        return cv2.addWeighted(coarse, 0.8, fine, 1, 0)
 
 
 @pytest.mark.slow
 def test_a_hundred_large_frames_stay_small_and_quick(browser, tmp_path):
-    size, rows, columns = (1080, 1920), *np.ogrid[:1080, :1920]
-    tracks = []
+    size, tracks = (1080, 1920), []
+    down, across = np.ogrid[-160:160, -160:160]
+    blob = np.hypot(across * 0.8, down) < 120 + 20 * np.sin(np.arctan2(down, across) * 9)
     for i in range(15):
         amodal, visible = [], []
         for t in range(100):
-            x, y = 120 * i + 2 * t, 500 + 30 * (i % 4)
-            wave = 20 * np.sin(np.arctan2(rows - y, columns - x) * 9)
-            full = np.hypot((columns - x) * 0.8, rows - y) < 140 + wave
+            full = np.zeros(size, np.uint8)
+            full[300 + 60 * (i % 4) :, 95 * i + 2 * t :][:320, :320] = blob
             amodal.append(masks.encode(full))
-            visible.append(masks.encode(full & (columns < x + 60)))
+            full[:, 95 * i + 2 * t + 200 :] = 0
+            visible.append(masks.encode(full))
         tracks.append(Track(i, 1, 0.9, visible, amodal, scores=[0.9] * 100))
     video = Video(Street(), np.arange(100) / 10, size, "street")  # type: ignore[arg-type]
     write_report(tmp_path / "report.html", video, VideoTracks(size, 100, tracks), {})
@@ -447,14 +448,15 @@ def test_a_hundred_large_frames_stay_small_and_quick(browser, tmp_path):
     assert page.evaluate("kept.length") == 100
     spent = page.evaluate(
         """async () => {
-            const start = performance.now();
+            const spent = [];
             for (let i = 1; i < 100; i++) {
+                const start = performance.now();
                 seek(i);
                 while (canvas.dataset.frame !== String(i)) await new Promise(requestAnimationFrame);
+                spent.push(performance.now() - start);
             }
-            return (performance.now() - start) / 99;
+            return spent;
         }"""
     )
     page.close()
-    print(f"{1000 / spent:.0f} frames a second")
-    assert spent < 50, "20 frames a second"
+    assert np.median(spent) < 50, "20 frames a second; other work on the machine may make some of them late"
