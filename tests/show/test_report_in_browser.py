@@ -428,15 +428,15 @@ class Street:
 @pytest.mark.slow
 def test_a_hundred_large_frames_stay_small_and_quick(browser, tmp_path):
     size, tracks = (1080, 1920), []
-    down, across = np.ogrid[-160:160, -160:160]
-    blob = np.hypot(across * 0.8, down) < 120 + 20 * np.sin(np.arctan2(down, across) * 9)
+    down, across = np.ogrid[-110:110, -110:110]
+    blob = np.hypot(across * 0.8, down) < 80 + 14 * np.sin(np.arctan2(down, across) * 9)
     for i in range(15):
         amodal, visible = [], []
         for t in range(100):
             full = np.zeros(size, np.uint8)
-            full[300 + 60 * (i % 4) :, 95 * i + 2 * t :][:320, :320] = blob
+            full[300 + 60 * (i % 4) :, 95 * i + 2 * t :][:220, :220] = blob
             amodal.append(masks.encode(full))
-            full[:, 95 * i + 2 * t + 200 :] = 0
+            full[:, 95 * i + 2 * t + 140 :] = 0
             visible.append(masks.encode(full))
         tracks.append(Track(i, 1, 0.9, visible, amodal, scores=[0.9] * 100))
     video = Video(Street(), np.arange(100) / 10, size, "street")  # type: ignore[arg-type]
