@@ -158,8 +158,9 @@ def contact_sheet(pictures: Pictures, tracks: VideoTracks, frames: Sequence[int]
 
 def animation(pictures: Pictures, tracks: VideoTracks, frames: Sequence[int]) -> bytes:
     """The frames with the amodal masks as a GIF that runs at the speed of the video, of at most `GIF_BYTES`."""
+    frames = sorted(set(frames))
     for width, most in GIF_SIZES:
-        shown, size = list(frames)[:: -(-len(frames) // most)], _size(pictures, width)
+        shown, size = frames[:: -(-len(frames) // most)], _size(pictures, width)
         some = shown[:: -(-len(shown) // 4)]
         if len(_gif(pictures, tracks, some, size)) / len(some) * len(shown) > GIF_BYTES:
             continue
