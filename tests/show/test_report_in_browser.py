@@ -230,7 +230,7 @@ def test_each_layer_draws_what_it_says(page):
     assert true[8:52, 4:6].min(2).max() > 140, "white"
     assert drawn(page, "truth")[5:55, 4:6].any(1).all()
     labels = drawn(page, "numbers")
-    assert labels[4:9, 10:20].mean() > 0.8
+    assert labels[4:9, 10:16].mean() > 0.8
     assert not labels[13:].any()
 
 
@@ -446,17 +446,23 @@ def test_a_hundred_large_frames_stay_small_and_quick(browser, tmp_path):
     page.goto((tmp_path / "report.html").as_uri())
     wait_for(page, 0)
     assert page.evaluate("kept.length") == 100
-    spent = page.evaluate(
+    devtools = browser.new_browser_cdp_session()
+
+    def cpu() -> float:
+        """Seconds that all processes of the browser worked: the clock would count other work on the machine, too."""
+        return sum(
+            process["cpuTime"] for process in devtools.send("SystemInfo.getProcessInfo")["processInfo"]
+        )
+
+    before = cpu()
+    page.evaluate(
         """async () => {
-            const spent = [];
             for (let i = 1; i < 100; i++) {
-                const start = performance.now();
                 seek(i);
                 while (canvas.dataset.frame !== String(i)) await new Promise(requestAnimationFrame);
-                spent.push(performance.now() - start);
             }
-            return spent;
         }"""
     )
+    spent = cpu() - before
     page.close()
-    assert np.median(spent) < 50, "20 frames a second; other work on the machine may make some of them late"
+    assert 0 < spent / 99 < 1 / 20, "20 frames a second, even without a GPU and on one core"
