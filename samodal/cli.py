@@ -313,16 +313,33 @@ class Export:
 
 @dataclass
 class Show:
-    """Open the report of a result folder in the browser."""
+    """Open the report of a result folder in the browser, or write a figure from it."""
 
     folder: Positional[Path]
     """The --out folder of samodal predict or samodal demo."""
+    figure: Path | None = None
+    """Write this file instead: a contact sheet (.png) or an animation of at most 8 MB (.gif)."""
+    frames: tuple[int, ...] = ()
+    """Frames of the figure; if not said, a contact sheet has some in which much is hidden, an animation all."""
+    tracks: tuple[int, ...] = ()
+    """Instances in the figure; all if not said."""
+    video: str | None = None
+    """The video that the results are of, for a figure from it; the pictures in the report if not said."""
 
     def run(self) -> None:
-        """Open the page."""
+        """Open the page, or write the figure."""
+        report = self.folder / "report.html"
+        if self.figure is not None:
+            from samodal.show.figure import Pictures, write_figure
+            from samodal.video import Video, VideoTracks
+
+            tracks = VideoTracks.read(self.folder / "amodal.json")
+            pictures = Pictures.of_video(Video.open(self.video)) if self.video else Pictures.of_report(report)
+            write_figure(self.figure, pictures, tracks, self.frames, self.tracks)
+            print(self.figure)
+            return
         import webbrowser
 
-        report = self.folder / "report.html"
         if not report.is_file():
             raise InputError(f"{report}: no such file; samodal predict and samodal demo write one to --out")
         if not webbrowser.open(report.resolve().as_uri()):

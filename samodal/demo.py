@@ -5,7 +5,7 @@ from pathlib import Path
 from samodal import score
 from samodal.data.synthetic import make_clip
 from samodal.pipeline import AmodalVideoSegmenter
-from samodal.predict import choose_device
+from samodal.predict import choose_device, weights_digest
 from samodal.progress import progress
 from samodal.results import prepare_folder, run_facts, write_results
 from samodal.sam import AmodalSam
@@ -17,9 +17,14 @@ FIRST_SEED = 900_000
 
 def demo(out: Path, seed: int, frames: int, clips: int) -> None:
     """Make `clips` clips, predict and score them all, and show the first."""
-    facts = run_facts(video=f"{clips} procedural clips, the first is shown", model="samodal-nano", seed=seed)
     prepare_folder(out)
     model = AmodalSam.from_pretrained("samodal-nano", device=choose_device(None))
+    facts = run_facts(
+        video=f"{clips} procedural clips, the first is shown",
+        model="samodal-nano",
+        weights=weights_digest(model),
+        seed=seed,
+    )
     segmenter = AmodalVideoSegmenter(model, seed=seed)
     truth, predicted, by_frame = [], [], []
     with progress("predicting", clips * frames) as advance:
@@ -32,7 +37,7 @@ def demo(out: Path, seed: int, frames: int, clips: int) -> None:
             predicted.append(segmenter.follow(looked))
             by_frame.append(segmenter.follow(looked, "none"))
     rows = score.compare(truth, {"samodal": predicted, "frame by frame": by_frame})
-    write_results(out, shown, predicted[0], facts, rows)
+    write_results(out, shown, predicted[0], facts, rows, truth[0])
     score.print_table(rows)
     print(f"{out}: report.html, overlay.mp4, amodal.json, scores.json (open it: samodal show {out})")
 

@@ -40,11 +40,13 @@ def predict(command: "Predict") -> None:
         command.unite_visible,
         command.refine,
     )
+    weights = weights_digest(model)
     facts = run_facts(
         video=str(command.video),
         visible=str(command.visible),
         model=command.model,
         tracker=command.tracker,
+        weights=weights,
         recover=command.recover,
         refine=command.refine,
         prompt=f"{command.prompt.count} {command.prompt.strategy}",
@@ -52,7 +54,7 @@ def predict(command: "Predict") -> None:
     )
     prepare_folder(out)
     with progress("predicting", len(video)) as advance:
-        log = AnswerLog(out / "answers.part.jsonl", identity(command, model, video, visible))
+        log = AnswerLog(out / "answers.part.jsonl", identity(command, model, weights, video, visible))
         tracks = segmenter.follow(segmenter.look(video, visible, advance, log))
     write_results(out, video, tracks, facts)
     log.remove()
@@ -63,15 +65,14 @@ def predict(command: "Predict") -> None:
     )
 
 
-def identity(command: "Predict", model: AmodalSam, video: Video, visible: VideoTracks) -> dict[str, Any]:
+def identity(
+    command: "Predict", model: AmodalSam, weights: str, video: Video, visible: VideoTracks
+) -> dict[str, Any]:
     """All that SAM's answers depend on: a run with the same can go on where another was cut off."""
     seen = hashlib.blake2b(repr([(t.track_id, t.visible) for t in visible]).encode())
-    weights = hashlib.blake2b(repr(model.config.to_dict()).encode())
-    for name, value in model.state_dict().items():
-        weights.update(name.encode() + value.cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
     return {
         "samodal": version("samodal"),
-        "model": weights.hexdigest(),
+        "model": weights,
         "visible": seen.hexdigest(),
         "video": [video.name, visible.video_id, len(video), *video.size, *_stamps(command.video)],
         "prompt": asdict(command.prompt),
@@ -79,6 +80,14 @@ def identity(command: "Predict", model: AmodalSam, video: Video, visible: VideoT
         "unite_visible": command.unite_visible,
         "device": model.device.type,
     }
+
+
+def weights_digest(model: AmodalSam) -> str:
+    """A model's fingerprint, 32 hex digits (BLAKE2b): the same for the same configuration and weights."""
+    digest = hashlib.blake2b(repr(model.config.to_dict()).encode(), digest_size=16)
+    for name, value in model.state_dict().items():
+        digest.update(name.encode() + value.cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _stamps(source: str) -> list[int]:

@@ -24,6 +24,7 @@ def write_results(
     tracks: VideoTracks,
     run: dict[str, Any],
     rows: Sequence[dict[str, Any]] | None = None,
+    truth: VideoTracks | None = None,
 ) -> None:
     """Write all files of a run to `out`, each all of it or nothing; the report last, when all else is there.
 
@@ -33,6 +34,7 @@ def write_results(
         tracks: what came out.
         run: what was run, see `run_facts`.
         rows: scores, see `samodal.score.score_videos`.
+        truth: the true tracks, to look at in the report.
     """
     tracks.write(out / "amodal.json")
     scores = None
@@ -45,7 +47,7 @@ def write_results(
         }
         score.write_scores(out / "scores.json", rows, STRICT.name, run["command"], run["versions"])
     write_overlay(out / "overlay.mp4", video, tracks)
-    write_report(out / "report.html", video, tracks, run, scores)
+    write_report(out / "report.html", video, tracks, run, scores, truth)
 
 
 def prepare_folder(out: Path) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from samodal import masks
+from samodal.show import report
 from samodal.show.report import page, report_data, write_report
 from samodal.video import Track, Video, VideoTracks
 
@@ -98,7 +99,8 @@ def test_numbers_of_a_small_clip():
     ]
     assert spans[2][1] == "behind </script>"
     assert data["tracks"][0]["occlusion"] == [0] * 4 + [0.5] * 2 + [1] * 3 + [0] + [None] * 2
-    assert 6 in [picture["frame"] for picture in data["pictures"]], "the frame with most hidden is pictured"
+    assert data["video"]["kept"] == list(range(T))
+    assert len(data["video"]["pictures"]) == T
 
 
 def test_times_start_at_zero():
@@ -112,7 +114,6 @@ def test_the_page_is_whole_and_the_data_survives(tmp_path):
     _, parsed = written(tmp_path / "report.html", video, tracks, RUN, SCORES)
     assert parsed.open == [], "every tag is closed"
     expected = json.loads(json.dumps(report_data(video, tracks, RUN, SCORES)))
-    expected["video"]["overlay"] = "overlay.mp4"
     assert parsed.data == expected
     assert parsed.data["scores"]["rows"][0]["gap_iou"] is None
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
@@ -133,12 +134,59 @@ def test_nothing_is_loaded_from_elsewhere(tmp_path):
     for tag, attributes in parsed.tags:
         for name in ("src", "href", "data", "action"):
             assert attributes.get(name, "data:").startswith("data:"), (tag, attributes)
-    assert all(picture["src"].startswith("data:image/jpeg;base64,") for picture in parsed.data["pictures"])
+    assert all(src.startswith("data:image/jpeg;base64,") for src in parsed.data["video"]["pictures"])
 
 
-def test_the_overlay_name_is_an_address(tmp_path):
-    _, parsed = written(tmp_path / "report.html", *clip(), {}, overlay_name="a b#1.mp4")
-    assert parsed.data["video"]["overlay"] == "a%20b%231.mp4"
+def test_masks_travel_as_they_are():
+    video, tracks = clip()
+    data = report_data(video, tracks, {})["tracks"][0]
+    for name in ("visible", "amodal"):
+        rles = getattr(tracks.tracks[0], name)
+        assert data[name] == [None if rle is None else rle["counts"] for rle in rles]
+
+
+def test_truth_and_tracked_points_belong_to_their_tracks():
+    video, tracks = clip()
+    half = tracks.tracks[0].visible[4]
+    truth = VideoTracks((H, W), T, [Track(7, 1, 1.0, [half] * T, [half] * T), Track(8, 1, 1.0, [half] * T)])
+    tracked = {7: [np.array([[1.26, 2.0]])] + [None] * (T - 1)}
+    data = report_data(video, tracks, {}, truth=truth, tracked=tracked)
+    assert data["tracks"][0]["iou"] == [0.5] * 10 + [0.0] * 2
+    assert data["tracks"][0]["tracked"][:2] == [[[1.3, 2.0]], None]
+    assert [entry["id"] for entry in data["truth"]] == [7, 8]
+    assert "iou" not in report_data(video, tracks, {})["tracks"][0]
+
+
+def test_pictures_become_smaller_and_then_fewer(monkeypatch):
+    rng = np.random.default_rng(0)
+    noise = Video.from_frames(list(rng.integers(0, 256, (30, 90, 1300, 3), dtype=np.uint8)))
+    tracks = VideoTracks((90, 1300), 30)
+
+    def stored(budget: int) -> tuple[int, list[int], int]:
+        monkeypatch.setattr(report, "BUDGET", budget)
+        video = report_data(noise, tracks, {})["video"]
+        return video["pictureWidth"], video["kept"], sum(len(src) for src in video["pictures"])
+
+    width, kept, largest = stored(10**9)
+    assert (width, kept) == (1280, list(range(30)))
+    for share in (0.8, 0.3, 0.05):
+        budget = int(share * largest)
+        width, kept, size = stored(budget)
+        assert width < 1280
+        assert size < 1.1 * budget
+        assert kept == list(range(0, 30, kept[1] if len(kept) > 1 else 30))
+    assert len(kept) < 30
+
+
+def test_masks_count_as_well(monkeypatch):
+    rng = np.random.default_rng(0)
+    rles = [masks.encode(noise) for noise in rng.random((T, H, W)) < 0.5]
+    tracks = VideoTracks((H, W), T, [Track(i, 1, 1.0, rles, rles) for i in range(9)])
+    monkeypatch.setattr(report, "BUDGET", 100_000)
+    data = report_data(clip()[0], tracks, {})
+    assert len(data["video"]["kept"]) < T
+    assert len(json.dumps(data["tracks"])) < 125_000
+    assert sum(n for _, _, n in data["tracks"][0]["spans"]) == T, "the states are those of all frames"
 
 
 @pytest.mark.parametrize("frames", [1, 2, 5])
@@ -148,7 +196,7 @@ def test_no_tracks_and_no_scores(tmp_path, frames):
     assert parsed.data["tracks"] == []
     assert parsed.data["scores"] is None
     assert parsed.data["summary"]["mean occlusion"] is None
-    assert 1 <= len(parsed.data["pictures"]) <= frames
+    assert len(parsed.data["video"]["pictures"]) == frames
 
 
 def test_the_same_twice(tmp_path):
