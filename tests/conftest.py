@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))  # for `toys`
+sys.path.insert(0, str(Path(__file__).parent))  # for `toys` and other shared modules
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -12,3 +12,13 @@ def one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def undamaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every format, for the tests that damage a copy."""
+    from damage import write_undamaged
+
+    folder = tmp_path_factory.mktemp("undamaged")
+    write_undamaged(folder)
+    return folder

@@ -17,6 +17,9 @@ def check_checkpoint(path: Path) -> list[Finding]:
         InputError: a file that cannot be read at all.
     """
     findings = Findings()
+    if path.is_file() and path.suffix not in ORIGINAL_SUFFIXES:
+        findings.error(f"an ending that is not known; {', '.join(ORIGINAL_SUFFIXES)} are", path.suffix)
+        return list(findings)
     adapter = "none"
     if path.suffix in ORIGINAL_SUFFIXES:
         state, _, config = read_original(path)

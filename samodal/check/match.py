@@ -25,15 +25,15 @@ def check_match(truth: dict[str, Any], results: Sequence[Any]) -> list[Finding]:
         return list(findings)
     ids = [entry.get(kind) for entry in entries]
     known = [number for number in ids if isinstance(number, int)]
-    strangers = [number for number in known if number not in listed]
-    for number in strangers:
-        findings.error(f"results of {what}s that are not in the truth", f"{what} {number}")
-    if known and len(strangers) == len(known):
+    strangers = [(place, n) for place, n in enumerate(ids, 1) if isinstance(n, int) and n not in listed]
+    for place, number in strangers:
+        findings.error(f"results of {what}s that are not in the truth", f"entry {place} ({what} {number})")
+    if strangers and min(known) == 0 and {number + 1 for number in known} <= set(listed):
+        findings.error(f"ids of {what}s seem to count from 0 in the results, but from 1 in the truth")
+    elif known and len(strangers) == len(known):
         findings.error(
             f"no result is of any {what} of the truth: do the ids count alike?", _span(listed, known)
         )
-    elif strangers and min(known) == 0 and {number + 1 for number in known} <= set(listed):
-        findings.error(f"ids of {what}s seem to count from 0 in the results, but from 1 in the truth")
     for number in sorted(set(listed) - set(known)):
         findings.warning(f"{what}s of the truth without any result", f"{what} {number}")
     _check_categories(truth, entries, findings)
@@ -95,16 +95,16 @@ def video_names(truth: dict[str, Any]) -> list[str]:
 
 def _check_categories(truth: dict[str, Any], entries: list[dict[str, Any]], findings: Findings) -> None:
     listed = {entry.get("id") for entry in _objects(truth.get("categories")) if _is_id(entry.get("id"))}
-    found = [entry.get("category_id") for entry in entries if _is_id(entry.get("category_id"))]
-    strangers = [category for category in found if category not in listed]
+    found = [entry.get("category_id") for entry in entries]
+    strangers = [(place, n) for place, n in enumerate(found, 1) if _is_id(n) and n not in listed]
     if not listed or not strangers:
         return
-    for category in strangers:
+    for place, category in strangers:
         findings.error(
             "classes of results that the truth does not list: protocol reference drops them",
-            f"class {category}",
+            f"entry {place} (class {category})",
         )
-    if set(found) <= GENVIS_CATEGORIES.keys() and listed & set(GENVIS_CATEGORIES.values()):
+    if set(filter(_is_id, found)) <= GENVIS_CATEGORIES.keys() and listed & set(GENVIS_CATEGORIES.values()):
         findings.error(
             "classes seem to be those of GenVIS, 1 to 7: samodal convert --from genvis --to youtube-vis-results "
             "changes them"

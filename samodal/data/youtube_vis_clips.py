@@ -61,7 +61,7 @@ def open_youtube_vis(root: str | Path, split: str = "val", images: str | Path | 
 
     Raises:
         InputError: files are missing or broken; lists of another length than their video; a video that is not
-            in the list.
+            in the list; full masks without the visible ones.
     """
     path = _truth_file(Path(root), split)
     content = read_json(path)
@@ -181,10 +181,14 @@ def _unknown_videos(tracks: Mapping[int, list[_RawTrack]]) -> dict[int, Video]:
         sizes = [
             value.get("size")
             for track in of_video
-            for value in track.visible
+            for value in (*track.visible, *(track.amodal or ()))
             if isinstance(value, dict) and value
         ]
-        size = checked_size(sizes[0] if sizes else None, f"{where}: video {number}")
+        if not sizes:
+            raise InputError(
+                f"{where}: no mask tells the size of video {number}; pass `videos`, what the ids mean"
+            )
+        size = checked_size(sizes[0], f"{where}: video {number}")
         frames = [Path(f"video_{number}", f"{frame:05d}.jpg") for frame in range(length)]
         videos[number] = listed_video(frames, size, f"video_{number}")
     return videos
@@ -211,6 +215,11 @@ def _raw_track(entry: dict[str, Any], place: int, where: str, length: int | None
     )
     if "visible_segmentations" in entry:
         track.amodal, track.visible = track.visible, entry["visible_segmentations"]
+    elif "occlude_rate" in entry:  # only full masks have one
+        raise InputError(
+            f"{where}: has full masks ('occlude_rate' says so), but no 'visible_segmentations'; both are needed here. "
+            "samodal score and samodal convert take such files"
+        )
     _check_length(track, length)
     return track
 

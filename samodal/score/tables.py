@@ -63,7 +63,7 @@ def write_scores(
 def spread(repeats: Sequence[Sequence[Row]]) -> list[Row]:
     """The rows of several seeds as one: every number is the mean, `<name>_std` the standard deviation beside it.
 
-    A row that only some of the seeds have (a bin of scores) is the mean over these.
+    A row or a number that only some of the seeds have (a bin of scores) is the mean over these.
 
     Args:
         repeats: the rows of each seed.
@@ -82,13 +82,13 @@ def spread(repeats: Sequence[Sequence[Row]]) -> list[Row]:
 
 def _spread(same: Sequence[Row]) -> Row:
     result: Row = {}
-    for name, value in same[0].items():
-        values = [row[name] for row in same]
-        if any(isinstance(v, str) or v is None for v in values) or len(set(values)) == 1:
-            result[name] = value
-            continue
-        result[name] = fmean(values)
-        result[name + SPREAD] = stdev(values)
+    for name in dict.fromkeys(name for row in same for name in row):
+        values = [row[name] for row in same if row.get(name) is not None]
+        if not values or len(set(values)) == 1:
+            result[name] = values[0] if values else None
+        else:
+            result[name] = fmean(values)
+            result[name + SPREAD] = stdev(values)
     return result
 
 
@@ -119,7 +119,7 @@ def grids(rows: Sequence[Row], protocol: str) -> list[Grid]:
     result = []
     for title, cells in (
         (f"Image scores (protocol: {protocol})", IMAGES),
-        (f"Video scores (protocol: {protocol}); AP before and after gaps are filled", OVERALL),
+        _overall(rows, protocol),
         ("IoU by occlusion: whole mask/hidden part", _by_occlusion(rows)),
         ("Gaps by frames since last seen: IoU/centre error in sizes", _by_age(rows)),
         ("Gaps: identity kept, masks where nothing is, score against IoU", IN_GAPS),
@@ -132,6 +132,12 @@ def grids(rows: Sequence[Row], protocol: str) -> list[Grid]:
         if lines:
             result.append(Grid(title, ["method", *cells], lines))
     return result
+
+
+def _overall(rows: Sequence[Row], protocol: str) -> tuple[str, "Cells"]:
+    if any("image_ap" in row for row in rows) and not any("video_ap" in row for row in rows):
+        return "IoU of all masks", {name: cell for name, cell in OVERALL.items() if name in OF_IMAGES}
+    return f"Video scores (protocol: {protocol}); AP before and after gaps are filled", OVERALL
 
 
 MISSING = "-"
@@ -153,6 +159,8 @@ OVERALL: Cells = {
     "AP50\nafter": _number("all", "video_ap50"),
     "\nghosts": _number("all", "ghosts"),
 }
+OF_IMAGES = ("IoU\nfull", "IoU\nhidden")
+"""Those of `OVERALL` that single images have, too."""
 IMAGES: Cells = {
     "AP": _number("all", "image_ap"),
     "AP50": _number("all", "image_ap50"),
@@ -213,7 +221,8 @@ def _text(row: Row, name: str, digits: int = 3) -> str:
 
 
 def _made_by(protocol: str, command: str, versions: dict[str, str]) -> str:
-    return f"protocol {protocol}; {command}; " + ", ".join(f"{name} {v}" for name, v in versions.items())
+    text = f"protocol {protocol}; {command}; " + ", ".join(f"{name} {v}" for name, v in versions.items())
+    return " ".join(text.splitlines())  # it is a comment of one line
 
 
 def as_csv(rows: Sequence[Row], made_by: str) -> str:

@@ -8,12 +8,15 @@ from multiprocessing import get_context
 from typing import Any
 
 MOST_WORKERS = 8
-ENOUGH = 30_000
-"""Masks of truth from which on there is a pool.
+ENOUGH = 20_000
+"""Masks of truth from which on there is a pool; the val split of AmodalSynthDrive has 22,500 with one camera.
 
-A gain is expected on idle processors, but has not been measured on any. On two processors that other work kept busy
-(load 8 to 12), `compare` took, one process against a pool of two: 9000 masks of 1080x1920, 30 and 25 s against 32 and
-32 s (8.5 against 10.4 s of processor time, the rest is starting and pickling); 30,000 masks, 70 s against 70 s.
+Why it pays, in seconds of processor time, because no idle machine was at hand to take wall times on: `compare` of 20
+videos x 100 frames x 15 instances of 1080x1920 (30,000 masks) is 26 s for the videos and 6 s to join them, all of it
+done by workers; all pickling there and back is 2.4 s (0.5 s of it in the program that waits), a worker's start 0.6 s.
+Of half as many masks, one process took 15.7 s, a pool of two 18.4 s in its workers and 0.5 s beside them, and reading
+the two files 2.9 s: on two idle processors that is 18.6 s against about 12.7 s for the whole command, 1.5 times as
+fast. On processors that others keep busy it gains nothing (30,000 masks at a load of 8 to 12: 70 s both ways).
 """
 
 

@@ -203,9 +203,11 @@ def test_faults_of_images() -> None:
 def test_results_that_do_not_fit_their_truth() -> None:
     shifted = [{**entry, "video_id": entry["video_id"] - 1} for entry in results()]
     text = "\n".join(map(str, check_match(truth(), shifted)))
-    assert "videos that are not in the truth (2 times): video 0" in text
+    assert "videos that are not in the truth (2 times): entry 1 (video 0)" in text
     assert "count from 0" in text
     assert "videos of the truth without any result: video 2" in text
+    alone = [{**entry, "video_id": 0} for entry in results()]
+    assert "count from 0" in "\n".join(map(str, check_match(truth(), alone)))
     strangers = [{**entry, "video_id": entry["video_id"] + 70} for entry in results()]
     assert "truth 1 to 2, results 71 to 72" in "\n".join(map(str, check_match(truth(), strangers)))
     genvis = [{**entry, "category_id": 3} for entry in results()]
@@ -294,6 +296,13 @@ def test_a_data_set_with_new_faults(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert said.err.splitlines()[-1].startswith("samodal: check: ")
 
 
+def test_two_cameras_may_share_a_folder(tmp_path: Path) -> None:
+    asd.write(tmp_path, LabelledClips([toy_clip(1, frames=3)]), Counter(), "val", "front")
+    for path in list(tmp_path.rglob("front_full_*")):
+        path.with_name(path.name.replace("front", "left")).write_bytes(path.read_bytes())
+    assert check_paths([tmp_path]) == {str(tmp_path): []}
+
+
 def test_splits_as_truth_files(tmp_path: Path) -> None:
     for name in ("train.json", "val.json"):
         (tmp_path / name).write_text(json.dumps(truth()))
@@ -316,6 +325,10 @@ def test_folders_of_masks(tmp_path: Path) -> None:
 
 
 def test_checkpoints(tmp_path: Path) -> None:
+    (tmp_path / "model.ckpt").write_bytes(b"")
+    assert "an ending that is not known; .pth" in str(
+        only(check_paths([tmp_path / "model.ckpt"]).popitem()[1])
+    )
     tiny_sam("none").save_pretrained(tmp_path / "sam")
     model = tiny_sam("sam-adapter")
     torch.save(model.to_original(), tmp_path / "adapted.pth")

@@ -90,6 +90,10 @@ def test_full_masks_beside_visible_ones(tmp_path):
         (truth(track(-1, 40, [None] * 3)), "'id' is -1"),
         (truth(track(1, 40, [masks.empty((3, 3)), None, None])), "mask of size"),
         (truth(track(1, 40, [{"size": [10, 12], "counts": [10**15, 3]}, None, None])), "broken RLE"),
+        (
+            truth(track(1, 40, [rle(0), None, None]) | {"occlude_rate": [0.5, None, None]}),
+            "has full masks .*but no 'visible_segmentations'",
+        ),
         (truth(length=4), "'length' is 4, but 'file_names' has 3"),
         (truth(file_names=["../a.jpg"], length=1), "leads out of"),
         (truth(file_names=["C:\\a.jpg"], length=1), "leads out of"),
@@ -147,6 +151,12 @@ def test_results_with_a_truth_file_or_nothing(tmp_path):
         (one,) = dataset[-1].instances(1)
         assert (one.track_id, one.visible, dataset[-1].video_id) == (1, rle(1), 7)
     assert open_dataset("genvis", path)[0].truth.num_frames == 2
+    write(path, [result(7, [rle(1)], visible_segmentations=[None])])
+    assert open_dataset("genvis", path)[0].truth.tracks[0].amodal == [rle(1)]
+    write(path, [result(7, [None])])
+    with pytest.raises(InputError, match=r"no mask tells the size of video 7; pass `videos`"):
+        open_dataset("genvis", path)
+    write(path, [result(7, [None, rle(1)])])
     with pytest.raises(InputError, match="no such image"):
         open_dataset("genvis", path)[0].video[0]
 

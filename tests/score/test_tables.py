@@ -67,6 +67,22 @@ def test_only_tables_with_content_are_shown():
     assert line_of(printed([identity]), "samodal") == ["samodal", "0.500", "-", "-", "0.750", "-", "-"]
 
 
+def test_images_have_no_video_scores():
+    row = {
+        "method": "samodal",
+        "subset": "all",
+        "image_ap": 0.5,
+        "iou_full": 0.75,
+        "iou_hidden": 0.25,
+        "ghosts": 0,
+    }
+    text = printed([row])
+    assert "Image scores" in text
+    assert "Video scores" not in text
+    assert "ghosts" not in text
+    assert "0.750   0.250" in text
+
+
 def test_several_seeds_give_means_and_deviations():
     (row, *_) = spread([rows("samodal", iou_full=value) for value in (0.5, 0.75, 1.0)])
     assert (row["iou_full"], row["iou_full_std"]) == (0.75, 0.25)
@@ -80,6 +96,14 @@ def test_several_seeds_give_means_and_deviations():
         spread([rows("samodal"), rows("visible")])
 
 
+def test_what_some_seeds_do_not_have_is_the_mean_over_the_others():
+    rows_of_seeds = [[{"method": "a", "subset": "x", "n": 2} | more] for more in
+                     ({"iou": None}, {"iou": 0.25, "found": 1.0}, {"iou": 0.75})]  # fmt: skip
+    (row,) = spread(rows_of_seeds)
+    assert (row["iou"], row["found"], row["n"]) == (0.5, 1.0, 2)
+    assert spread(rows_of_seeds[:1] * 2)[0]["iou"] is None
+
+
 def test_scores_file_holds_everything_that_made_it(tmp_path):
     path = tmp_path / "scores.json"
     write_scores(path, rows("visible"), "strict", "samodal demo --seed 1", {"samodal": "0.1.0"}, seeds=[0, 1])
@@ -91,9 +115,9 @@ def test_scores_file_holds_everything_that_made_it(tmp_path):
 
 def test_csv_has_all_numbers_in_full(tmp_path):
     path = tmp_path / "scores.csv"
-    write_scores(path, rows("a, b") + gap_rows("c"), "strict", "samodal score", {"numpy": "2.4"})
+    write_scores(path, rows("a, b") + gap_rows("c"), "strict", "samodal score a\nb", {"numpy": "2.4"})
     head, *lines = path.read_text().splitlines()
-    assert head == "# protocol strict; samodal score; numpy 2.4"
+    assert head == "# protocol strict; samodal score a b; numpy 2.4"
     found = list(csv.DictReader(lines))
     assert found[0]["method"] == "a, b"
     assert float(found[0]["iou_full"]) == 0.81234

@@ -3,10 +3,10 @@ import copy
 import io
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
+from goldens import golden_cases
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools.coco import COCO
@@ -16,12 +16,11 @@ from samodal import masks
 from samodal.errors import InputError
 from samodal.score import REFERENCE, video_ap
 
-GOLDEN = Path(__file__).parents[1] / "data" / "golden" / "08_video_eval"
-CASES = sorted(path.name for path in GOLDEN.iterdir())
+CASES = golden_cases("08_video_eval", "stats.json")
 
 
 def load(case):
-    return tuple(json.loads((GOLDEN / case / f"{name}.json").read_text()) for name in ("gt", "dt", "stats"))
+    return tuple(json.loads((CASES[case] / f"{name}.json").read_text()) for name in ("gt", "dt", "stats"))
 
 
 def rectangle(x, y, w, h, size=(40, 60)):
@@ -50,7 +49,7 @@ OTHER = rectangle(30, 20, 20, 10)
 @pytest.mark.parametrize("case", CASES)
 def test_reference_gives_the_numbers_of_the_original(case):
     truth, predictions, expected = load(case)
-    arrays = np.load(GOLDEN / case / "eval.npz")
+    arrays = np.load(CASES[case] / "eval.npz")
     before = copy.deepcopy((truth, predictions))
     scores = video_ap(truth, predictions, protocol="reference")
     assert scores["stats"] == pytest.approx(expected["stats"], abs=1e-9)
