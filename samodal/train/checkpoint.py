@@ -21,7 +21,7 @@ from samodal.sam import AmodalSam
 from samodal.train.options import TrainOptions
 
 CHANGES_NOTHING = (
-    *("workers", "cache", "cache_gb", "checkpointing", "save_every", "tensorboard"),
+    *("workers", "cache", "cache_gb", "checkpointing", "log_every", "save_every", "tensorboard"),
     "model.transformers_version",
 )
 

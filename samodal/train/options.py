@@ -139,6 +139,8 @@ class TrainOptions:
     """Parts in which a batch is worked on, one after the other: less memory, the same weights."""
     checkpointing: bool = False
     """Compute the blocks of the image encoder anew in the backward pass: less memory, more time."""
+    log_every: int = 50
+    """Steps between two lines of the log; only then, without stalls before, is it known whether a loss was finite."""
     save_every: int | None = None
     """Steps between checkpoints besides those of the validations."""
     tensorboard: bool = False
@@ -147,16 +149,9 @@ class TrainOptions:
     def __post_init__(self) -> None:
         at_least = dict.fromkeys(
             (
-                *("steps", "epochs", "epoch_steps", "batch", "instances", "max_points", "validate_every"),
-                *(
-                    "validation_frames",
-                    "validation_points",
-                    "drop_every",
-                    "galore_rank",
-                    "galore_every",
-                    "accumulate",
-                    "save_every",
-                ),
+                *("steps", "epochs", "epoch_steps", "batch", "instances", "max_points", "drop_every"),
+                *("galore_rank", "galore_every", "accumulate", "log_every", "save_every"),
+                *("validate_every", "validation_frames", "validation_points"),
             ),
             1,
         ) | dict.fromkeys(
