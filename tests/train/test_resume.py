@@ -104,6 +104,16 @@ def test_a_line_of_the_log_that_was_cut_off_is_dropped(whole: tuple[AmodalSam, P
     assert (cut / "log.jsonl").read_text() == (whole[1] / "log.jsonl").read_text()
 
 
+@pytest.mark.parametrize("content", [None, b"", b"damaged", b"PK\x03\x04"])
+def test_a_damaged_checkpoint(content: bytes | None, whole: tuple[AmodalSam, Path], tmp_path: Path) -> None:
+    cut = tmp_path / "cut"
+    shutil.copytree(whole[1], cut)
+    state = cut / "last" / "training.pt"
+    state.write_bytes(content) if content is not None else state.unlink()
+    with pytest.raises(InputError, match=r"training\.pt: missing or damaged"):
+        train(forgetful_sam(), CLIPS, CLIPS, cut, OPTIONS, resume=True)
+
+
 def test_small_learning_rates_are_logged_as_they_are(tmp_path: Path) -> None:
     options = replace(OPTIONS, lr=1.25e-7, warmup=0, schedule="step", steps=2, log_every=1)
     train(tiny_sam(), CLIPS, CLIPS, tmp_path, options)

@@ -90,6 +90,9 @@ def test_the_recipe_of_the_original_on_amodalsynthdrive(
     ("words", "message"),
     [
         (("--adapter", "lora", "--adapter-dim", "0"), "adapter_dim 0"),
+        (("--adapter-dim", "4"), "has no adapter"),
+        (("--adapter", "lora", "--lora-alpha", "nan"), "lora_alpha nan"),
+        (("--lr", "inf"), "lr inf"),
         (("--steps", "3", "--epochs", "2"), "--steps and --epochs"),
         (("--recipe", "refrence"), "default, reference"),
         (("--log-every", "0"), "log_every 0"),
