@@ -44,8 +44,8 @@ def load_model(
         if not new_adapter:
             raise InputError("scratch-nano: has random weights; it is there to be trained")
         config = nano_config(adapter=adapter, adapter_dim=adapter_dim, **lora_fields(adapter, lora))
-        return AmodalSam(config, seed).to(device)
-    if Path(name).suffix in ORIGINAL_SUFFIXES and not Path(name).is_dir():
+        model = AmodalSam(config, seed).to(device)
+    elif Path(name).suffix in ORIGINAL_SUFFIXES and not Path(name).is_dir():
         model = AmodalSam.from_original(
             name,
             adapter,
@@ -65,6 +65,8 @@ def load_model(
     has = model.config.adapter
     if adapter not in ("none", has):
         raise InputError(f"{name}: has no {adapter}" + (f" but a {has}" if has != "none" else ""))
+    if has == "none" and adapter_dim is not None:
+        raise InputError(f"adapter_dim {adapter_dim}: {name} has no adapter; say which one is to be added")
     if has != "none" and adapter_dim not in (None, model.config.adapter_width):
         raise InputError(f"{name}: has a {has} of width {model.config.adapter_width}, not {adapter_dim}")
     if lora is not None:

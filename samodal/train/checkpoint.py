@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -21,7 +22,7 @@ from samodal.sam import AmodalSam
 from samodal.train.options import TrainOptions
 
 CHANGES_NOTHING = (
-    *("workers", "cache", "cache_gb", "checkpointing", "save_every", "tensorboard"),
+    *("workers", "cache", "cache_gb", "checkpointing", "log_every", "save_every", "tensorboard"),
     "model.transformers_version",
 )
 
@@ -74,10 +75,19 @@ def load(last: Path, model: AmodalSam, optimiser: torch.optim.Optimizer) -> dict
 
     Returns:
         The rest of that state ("step", "best", "averages"); empty where the run was cut off before the first one.
+
+    Raises:
+        InputError: a file of the checkpoint is missing or damaged.
     """
     if not last.exists():
         return {}
-    saved = torch.load(last / "training.pt", weights_only=True, map_location="cpu")
+    rest = last / "training.pt"
+    try:
+        saved = torch.load(rest, weights_only=True, map_location="cpu")
+    except (OSError, RuntimeError, EOFError, UnpicklingError):
+        raise InputError(
+            f"{rest}: missing or damaged, so that this run cannot go on; start another one with --model {last}"
+        ) from None
     model.load_state_dict(AmodalSam.from_pretrained(last).state_dict())
     optimiser.load_state_dict(saved.pop("optimiser"))
     return saved

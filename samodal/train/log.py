@@ -1,6 +1,7 @@
 """What a run says: lines of JSON, the same on the screen, and TensorBoard's files if asked for."""
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,13 +24,13 @@ class RunLog:
     def __init__(self, out: Path, step: int, tensorboard: bool) -> None:
         self.path = out / "log.jsonl"
         if self.path.exists():
-            lines = [line for line in self.path.read_text().splitlines() if json.loads(line)["step"] <= step]
+            lines = [line for line in self.path.read_text().splitlines() if _step_of(line) <= step]
             files.write_text(self.path, "".join(line + "\n" for line in lines))
         self.board = _board(out / "tensorboard", step) if tensorboard else None
 
     def write(self, entry: Mapping[str, float]) -> None:
         """Note numbers of a step, which is one of them."""
-        entry = {name: round(float(value), 6) for name, value in entry.items()}
+        entry = {name: float(f"{value:.7g}") for name, value in entry.items()}
         with self.path.open("a") as log:
             log.write(json.dumps(entry) + "\n")
         print("  ".join(f"{name} {value:g}" for name, value in entry.items()), flush=True)
@@ -46,6 +47,14 @@ class RunLog:
             for name, picture in pictures.items():
                 self.board.add_image(name, picture, step, dataformats="HWC")
             self.board.flush()
+
+
+def _step_of(line: str) -> float:
+    """The step of a line of the log; of one that was cut off while it was written, endlessly far."""
+    try:
+        return float(json.loads(line)["step"])
+    except ValueError:
+        return math.inf
 
 
 def _board(folder: Path, step: int) -> Any:

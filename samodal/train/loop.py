@@ -28,9 +28,6 @@ from samodal.train.schedules import learning_rate
 from samodal.train.stop import noting_signals, refuse_broken, refuse_to_go_on, told_to_stop
 from samodal.train.validate import chosen_frames, mean_ious, pictures
 
-LOG_EVERY = 50
-"""Steps between two lines of the log; only then is it known whether a loss was not finite, without stalls before."""
-
 
 def train(
     model: AmodalSam,
@@ -114,7 +111,7 @@ def train(
             step += 1
 
             stopped = told_to_stop(request, accelerator, step)
-            logs = step % LOG_EVERY == 0
+            logs = step % options.log_every == 0 or step == options.steps
             validates = step % options.validate_every == 0 or step == options.steps
             saves = validates or stopped or (options.save_every and step % options.save_every == 0)
             if logs or saves:

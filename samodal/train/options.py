@@ -1,5 +1,6 @@
 """How a model is trained: the options of `samodal train`, with their defaults."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -27,6 +28,12 @@ class ModelOptions:
     """Start a fresh adapter even where the checkpoint file holds weights of one."""
     prompt_kinds: tuple[PromptKind, ...] = ()
     """What the model is to be prompted with by default from now on; as before if not said."""
+
+    def __post_init__(self) -> None:
+        if self.adapter_dim is not None and self.adapter_dim < 1:
+            raise InputError(f"adapter_dim {self.adapter_dim}: a width of at least 1 is expected")
+        if self.lora_alpha is not None and not 0 < self.lora_alpha < math.inf:
+            raise InputError(f"lora_alpha {self.lora_alpha}: a finite number above 0 is expected")
 
 
 @dataclass(frozen=True)
@@ -139,24 +146,22 @@ class TrainOptions:
     """Parts in which a batch is worked on, one after the other: less memory, the same weights."""
     checkpointing: bool = False
     """Compute the blocks of the image encoder anew in the backward pass: less memory, more time."""
+    log_every: int = 50
+    """Steps between two lines of the log; only then, without stalls before, is it known whether a loss was finite."""
     save_every: int | None = None
     """Steps between checkpoints besides those of the validations."""
     tensorboard: bool = False
     """Write TensorBoard's files, with pictures, too; needs pip install 'samodal[tensorboard]'."""
 
     def __post_init__(self) -> None:
+        for name, number in vars(self).items():
+            if isinstance(number, float) and not math.isfinite(number):
+                raise InputError(f"{name} {number}: a finite number is expected")
         at_least = dict.fromkeys(
             (
-                *("steps", "epochs", "epoch_steps", "batch", "instances", "max_points", "validate_every"),
-                *(
-                    "validation_frames",
-                    "validation_points",
-                    "drop_every",
-                    "galore_rank",
-                    "galore_every",
-                    "accumulate",
-                    "save_every",
-                ),
+                *("steps", "epochs", "epoch_steps", "batch", "instances", "max_points", "drop_every"),
+                *("galore_rank", "galore_every", "accumulate", "log_every", "save_every"),
+                *("validate_every", "validation_frames", "validation_points"),
             ),
             1,
         ) | dict.fromkeys(

@@ -46,6 +46,8 @@ def plan(
         f"  steps {step} to {options.steps} of {options.batch} frames, at most {options.instances} prompts each: "
         f"{samples} samples, {epochs:.1f} epochs",
         *(f"  {line}" for line in what_learns(model)),
+        f"  {options.optimiser}, learning rate {options.lr:g}, schedule {options.schedule}, {options.warmup} steps "
+        "of warm-up",
         f"  {options.dtype}, seed {options.seed}, {processes} process{'es' * (processes > 1)}, "
         f"{workers} loader workers each, batch in {options.accumulate} parts",
         *(f"  {note}" for note in notes),

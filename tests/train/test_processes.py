@@ -15,17 +15,15 @@ from samodal.sam import AmodalSam
 RUN = """
 import sys
 from toys import tiny_sam, toy_clip
-from samodal.train import loop
 from samodal.train.loop import train
 from samodal.train.options import TrainOptions
 
 import torch
 torch.set_num_threads(1)
-loop.LOG_EVERY = 1
 # Frames with one instance and with two, some with a hidden part: the processes must weigh them alike.
 options = TrainOptions(
     instances=2, accumulate=int(sys.argv[3]), mask_prompt=0.5, box_prompt=0.5, steps=4, batch=4, lr=1e-3, warmup=2,
-    validate_every=2, validation_frames=2, workers=0,
+    validate_every=2, validation_frames=2, workers=0, log_every=1,
 )
 clips = [toy_clip(seed) for seed in range(2)]
 if sys.argv[2] == "resume":

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -34,6 +35,7 @@ OPTIONS = TrainOptions(
     validate_every=4,
     validation_frames=2,
     workers=0,
+    log_every=5,
 )
 
 
@@ -59,9 +61,7 @@ def before_step(monkeypatch: pytest.MonkeyPatch, wanted: int, act: Callable[[dic
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[AmodalSam, Path]:
     """A run that nothing happens to."""
     model, folder = forgetful_sam(), tmp_path_factory.mktemp("whole")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "LOG_EVERY", 5)
-        train(model, CLIPS, CLIPS, folder, OPTIONS)
+    train(model, CLIPS, CLIPS, folder, OPTIONS)
     return model, folder
 
 
@@ -69,7 +69,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[AmodalSam, Path]:
 def test_stopped_by_a_signal_at_any_step_and_resumed(
     step: int, whole: tuple[AmodalSam, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "LOG_EVERY", 5)
     cut, resumed = forgetful_sam(), forgetful_sam()
     torch.manual_seed(7)  # whatever was drawn before
     number = signal.SIGTERM if step % 2 else signal.SIGINT
@@ -94,6 +93,46 @@ def test_stopped_by_a_signal_at_any_step_and_resumed(
         for folder in (whole[1], tmp_path / "cut")
     ]
     assert str(states[0]) == str(states[1])
+
+
+def test_a_line_of_the_log_that_was_cut_off_is_dropped(whole: tuple[AmodalSam, Path], tmp_path: Path) -> None:
+    cut = tmp_path / "cut"
+    shutil.copytree(whole[1], cut)
+    with (cut / "log.jsonl").open("a") as log:
+        log.write('{"step": 6, "lo')
+    train(forgetful_sam(), CLIPS, CLIPS, cut, OPTIONS, resume=True)
+    assert (cut / "log.jsonl").read_text() == (whole[1] / "log.jsonl").read_text()
+
+
+@pytest.mark.parametrize("content", [None, b"", b"damaged", b"PK\x03\x04"])
+def test_a_damaged_checkpoint(content: bytes | None, whole: tuple[AmodalSam, Path], tmp_path: Path) -> None:
+    cut = tmp_path / "cut"
+    shutil.copytree(whole[1], cut)
+    state = cut / "last" / "training.pt"
+    state.write_bytes(content) if content is not None else state.unlink()
+    with pytest.raises(InputError, match=r"training\.pt: missing or damaged"):
+        train(forgetful_sam(), CLIPS, CLIPS, cut, OPTIONS, resume=True)
+
+
+def test_small_learning_rates_are_logged_as_they_are(tmp_path: Path) -> None:
+    options = replace(OPTIONS, lr=1.25e-7, warmup=0, schedule="step", steps=2, log_every=1)
+    train(tiny_sam(), CLIPS, CLIPS, tmp_path, options)
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [line["lr"] for line in lines if "lr" in line] == [1.25e-7] * 2
+
+
+def test_galore_is_cut_and_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pytorch_optimizer", reason="an extra")
+    options = replace(OPTIONS, optimiser="galore", galore_rank=2, galore_every=2)
+    whole, resumed = tiny_sam(), tiny_sam()
+    train(whole, CLIPS, CLIPS, tmp_path / "whole", options)
+    with monkeypatch.context() as patch:
+        before_step(patch, 2, lambda _: os.kill(os.getpid(), signal.SIGTERM))
+        with pytest.raises(StoppedError):
+            train(tiny_sam(), CLIPS, CLIPS, tmp_path / "cut", options)
+    train(resumed, CLIPS, CLIPS, tmp_path / "cut", options, resume=True)
+    for name, weight in whole.state_dict().items():
+        assert torch.equal(weight, resumed.state_dict()[name]), name
 
 
 def test_checkpoints_in_between(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
