@@ -5,7 +5,7 @@ import torch
 
 from samodal.sam import AmodalSam
 from samodal.sam.adapters import high_pass
-from samodal.sam.encoder import Attention, join_windows, split_windows
+from samodal.sam.encoder import join_windows, split_windows
 
 
 def golden_encoder(case):
@@ -83,15 +83,17 @@ def test_the_original_adapter_block_differs_from_the_right_one():
     assert difference > 0.05
 
 
-def test_rows_of_attention_are_exact(monkeypatch):
-    attention = Attention(sam_golden.small_config(), size=8)
-    torch.nn.init.normal_(attention.rel_pos_h)
-    torch.nn.init.normal_(attention.rel_pos_w)
-    tokens = torch.randn(2, 8, 8, 64)
-    whole = attention(tokens)
-    monkeypatch.setattr("samodal.sam.encoder.CHUNK", 24)  # 3, 3 and 2 rows
-    with torch.no_grad():
-        torch.testing.assert_close(attention(tokens), whole, atol=1e-6, rtol=1e-5)
+@pytest.mark.parametrize("pad_before_norm", [False, True])
+def test_padding_after_the_projection_is_padding_before_it(pad_before_norm):
+    block = sam_golden.random_model(pad_before_norm=pad_before_norm).vision_encoder.layers[0]
+    torch.nn.init.normal_(block.layer_norm1.bias)
+    tokens = torch.randn(2, 8, 8, 64)  # windows of 3: one row and one column too few
+    padded = torch.nn.functional.pad(tokens, (0, 0, 0, 1, 0, 1))
+    normed = block.layer_norm1(padded)
+    if not pad_before_norm:
+        normed[:, 8:], normed[:, :, 8:] = 0, 0
+    expected = join_windows(block.attn(split_windows(normed, 3)), 3, padded.shape[1:3])[:, :8, :8]
+    torch.testing.assert_close(block.attend(tokens), expected, atol=1e-5, rtol=1e-5)
 
 
 def test_windows_split_and_join():
