@@ -21,7 +21,7 @@ from samodal.motion import EgoMotion, HiddenInstanceModel
 from samodal.motion.ego import FrameEgo
 from samodal.motion.observation import observe
 from samodal.motion.perspective import PerspectiveMotion
-from samodal.prompts import STRATEGIES, PromptOptions, prompt_rng
+from samodal.prompts import STRATEGIES, PromptOptions, load_saliency, prompt_rng
 from samodal.recover import HORIZON, Follower, Mode, Recovered, recover_track
 from samodal.sam import AmodalSam
 from samodal.sam.ask import Answer, ask
@@ -104,6 +104,8 @@ class AmodalVideoSegmenter:
         _check_choice("tracker", tracker, TRACKERS)
         _check_choice("recover", recover, get_args(Mode))
         _check_choice("prompt.strategy", self.prompt.strategy, STRATEGIES)
+        if self.prompt.strategy == "saliency":
+            load_saliency(self.prompt.saliency)
         for kind in self.prompt.kinds:
             _check_choice("prompt.kinds", kind, PROMPT_KINDS)
         if batch < 1 or seed < 0 or self.prompt.count < 1:

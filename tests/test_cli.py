@@ -18,6 +18,7 @@ from samodal.cli import parse_size, run
 from samodal.demo import only_visible
 from samodal.errors import InputError
 from samodal.frames import write_video
+from samodal.prompts import STRATEGIES
 
 FRAMES = 6
 CLIP = toy_clip(frames=FRAMES, hidden=True)
@@ -63,6 +64,15 @@ def test_predict_writes_its_three_files(case: Path, tmp_path: Path, capfd: pytes
     captured = capfd.readouterr()
     assert "2 tracks" in captured.out
     assert f"predicting: {FRAMES}/{FRAMES}" in captured.err
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_predict_with_every_strategy(case: Path, tmp_path: Path, strategy: str) -> None:
+    assert predict(case, tmp_path / "out", "--prompt.strategy", strategy, "--prompt.count", "2") == 0
+    for track in json.loads((tmp_path / "out" / "amodal.json").read_text()):
+        for points, visible in zip(track["points"], track["visible_segmentations"], strict=True):
+            assert (points is None) == (visible is None)
+            assert points is None or all(masks.decode(visible)[y, x] for x, y in points)
 
 
 def test_same_seed_same_bytes(case: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from samodal import masks
 from samodal.demo import only_visible
 from samodal.errors import InputError
 from samodal.pipeline import AmodalVideoSegmenter
-from samodal.prompts import PromptOptions
+from samodal.prompts import STRATEGIES, PromptOptions
 from samodal.score.compare import without_recovery
 from samodal.video import VideoTracks
 
@@ -33,6 +33,25 @@ def test_same_seed_same_bytes_whatever_the_batch(tmp_path: Path) -> None:
     for batch in (3, 12, 100):
         assert written(segment(seed=5, batch=batch, prompt=prompt), tmp_path) == first
     assert written(segment(seed=6, prompt=prompt), tmp_path) != first
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_no_strategy_depends_on_the_batch(strategy: str) -> None:
+    options = {"prompt": PromptOptions(strategy, count=3), "recover": "none"}
+    points = [
+        [
+            None if drawn is None else drawn.tolist()
+            for track in segment(batch=batch, **options)
+            for drawn in track.points
+        ]
+        for batch in (1, 5)
+    ]
+    assert points[0] == points[1]
+    frames = list(AmodalVideoSegmenter(MODEL, **options).stream(CLIP.video, VISIBLE))
+    streamed = [
+        frame.instances[1].points.tolist() for frame in frames if frame.instances[1].points is not None
+    ]
+    assert streamed == [drawn for drawn in points[0][: len(frames)] if drawn is not None]
 
 
 def test_every_seen_instance_gets_a_mask_that_holds_what_is_seen() -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from samodal import masks
-from samodal.prompts import PromptOptions, corners, mask_prompts, pick_points
+from samodal.prompts import PromptOptions, corners, mask_prompts, points_of_frame
 from samodal.sam.images import coverage
 from samodal.sam.model import AmodalSam, FrameEmbedding
 
@@ -53,10 +53,7 @@ def ask(
     kinds: tuple[str, ...] = prompt.kinds or tuple(model.config.prompt_kinds)
     points = None
     if "points" in kinds:
-        drawn = zip(visible, rngs, strict=True)
-        points = np.stack(
-            [pick_points(mask, prompt.strategy, prompt.count, rng, image) for mask, rng in drawn]
-        )
+        points = points_of_frame(visible, prompt.strategy, prompt.count, rngs, image, prompt.saliency)
     decoded = model.decode(
         embedding,
         points,

@@ -128,7 +128,7 @@ def make_accelerator() -> Accelerator:
     return Accelerator(
         dataloader_config=DataLoaderConfiguration(split_batches=True),
         kwargs_handlers=[
-            # A step shows points or boxes, with masks or without: some weights are not part of it.
+            # A step shows some kinds of prompts and not others: some weights are not part of it.
             DistributedDataParallelKwargs(find_unused_parameters=True),
             # The others wait while the first process validates.
             InitProcessGroupKwargs(timeout=timedelta(hours=2)),
@@ -151,15 +151,20 @@ def plain_attention(decoder: nn.Module) -> None:
 def prompt_of_step(
     batch: dict[str, torch.Tensor], step: int, options: TrainOptions
 ) -> dict[str, torch.Tensor]:
-    """What the model is shown in a step: points (one or more) or boxes, and the mask prompts or not."""
+    """What the model is shown in a step: any of points (one or more), boxes and mask prompts, at least one of them."""
     rng = np.random.default_rng([options.seed, step])
     count = int(rng.integers(1, options.max_points + 1))
     use_box, use_mask = rng.random(2) < (options.box_prompt or 0, options.mask_prompt or 0)
-    if use_box:
-        shown = {"boxes": batch["boxes"]}
-    else:
+    use_points = not use_box if options.point_prompt is None else rng.random() < options.point_prompt
+    if not (use_points or use_box or use_mask):  # the likeliest of them
+        shares = (options.point_prompt or 0, options.box_prompt or 0, options.mask_prompt or 0)
+        use_points, use_box, use_mask = (place == int(np.argmax(shares)) for place in range(3))
+    shown = {}
+    if use_points:
         points = batch["points"][:, :, :count]
         shown = {"points": points, "labels": torch.ones_like(points[..., 0], dtype=torch.long)}
+    if use_box:
+        shown["boxes"] = batch["boxes"]
     if use_mask:
         shown["mask_prompts"] = batch["mask_prompts"]
     return shown

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from samodal.errors import InputError
+from samodal.prompts import STRATEGIES, load_saliency
+from samodal.prompts.saliency import DEFAULT
 
 
 @dataclass(frozen=True)
@@ -17,7 +19,9 @@ class TrainOptions:
     """Which weights learn: adapter = mask decoder, mask prompts and adapters; all = everything."""
 
     strategy: str = "eroded-random"
-    """How points are drawn from the visible mask."""
+    """How points are chosen in the visible mask: eroded-random, random, max-distance, max-entropy or saliency."""
+    saliency: str = DEFAULT
+    """Of strategy saliency: the built-in model, or package.module:function of your own (docs/saliency.md)."""
     max_points: int = 3
     """Points a prompt; a step shows the model the first one or more of them."""
     instances: int = 8
@@ -25,11 +29,14 @@ class TrainOptions:
     occluded_share: float = 3.0
     """How much likelier a partly hidden instance is chosen than one that is seen whole."""
     mask_prompt: float | None = None
-    """Share of the steps that show the visible masks as mask prompts beside the points; if not said, 0.7 where the
-    model is prompted with masks, else 0."""
+    """Share of the steps that show the visible masks as mask prompts; if not said, 0.7 where the model is prompted
+    with masks and something else, 1 with masks alone, else 0."""
     box_prompt: float | None = None
-    """Share of the steps that show the box of the visible mask instead of the points; if not said, 0.2 where the
-    model is prompted with boxes, else 0."""
+    """Share of the steps that show the box of the visible mask; if not said, 0.5 where the model is prompted with
+    boxes and points, 1 with boxes and no points, else 0."""
+    point_prompt: float | None = None
+    """Share of the steps that show points; if not said, 0.8 where the model is prompted with points and boxes, 0 with
+    no points, else all that show no box. Each kind is drawn by itself: a step shows any of them together."""
     crop: float = 0.6
     """Share of the frames of which only a part is shown, enlarged."""
 
@@ -66,19 +73,28 @@ class TrainOptions:
         for name, least in at_least.items():
             if getattr(self, name) < least:
                 raise InputError(f"{name} {getattr(self, name)}: must be at least {least}")
-        for name in ("mask_prompt", "box_prompt", "crop"):
+        for name in ("mask_prompt", "box_prompt", "point_prompt", "crop"):
             share = getattr(self, name)
             if share is not None and not 0 <= share <= 1:
                 raise InputError(f"{name} {share}: a share is between 0 and 1")
+        if self.mask_prompt == self.box_prompt == self.point_prompt == 0:
+            raise InputError("mask_prompt, box_prompt and point_prompt are 0: nothing is left to prompt with")
+        if self.strategy not in STRATEGIES:
+            raise InputError(f"strategy {self.strategy!r}: choose from {', '.join(STRATEGIES)}")
+        if self.strategy == "saliency":
+            load_saliency(self.saliency)
         if not self.lr > 0:
             raise InputError(f"lr {self.lr}: must be above 0")
 
     def fitted_to(self, prompt_kinds: Sequence[str]) -> "TrainOptions":
         """These options, with the shares that were not said so that the model learns what it will be prompted with."""
-        mask = 0.7 if "mask" in prompt_kinds else 0.0
-        box = 0.2 if "box" in prompt_kinds else 0.0
+        points, box, mask = (kind in prompt_kinds for kind in ("points", "box", "mask"))
+        mask_share = 0.0 if not mask else 0.7 if points or box else 1.0
+        box_share = 0.0 if not box else 0.5 if points else 1.0
+        point_share = 0.0 if not points else 0.8 if box else None
         return replace(
             self,
-            mask_prompt=mask if self.mask_prompt is None else self.mask_prompt,
-            box_prompt=box if self.box_prompt is None else self.box_prompt,
+            mask_prompt=mask_share if self.mask_prompt is None else self.mask_prompt,
+            box_prompt=box_share if self.box_prompt is None else self.box_prompt,
+            point_prompt=point_share if self.point_prompt is None else self.point_prompt,
         )

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from samodal import masks
 from samodal.data.clip import Clip, Instance, amodal_frames
 from samodal.errors import InputError
-from samodal.prompts import corners, mask_prompts, pick_points
+from samodal.prompts import corners, mask_prompts, points_of_frame
 from samodal.sam.images import coverage, resize_frame, resized_size, to_pixels
 from samodal.train.options import TrainOptions
 
@@ -88,7 +88,9 @@ def make_sample(
     chosen = rng.choice(len(visible), size=count, replace=False, p=weight / weight.sum())
 
     scale = np.array(resized_size(image.shape[:2], image_size))[::-1] / np.array(image.shape[1::-1])
-    points = [pick_points(visible[i], options.strategy, options.max_points, rng) * scale for i in chosen]
+    points = points_of_frame(
+        visible[chosen], options.strategy, options.max_points, [rng] * count, image, options.saliency
+    )
     boxes = [corners(visible[i]) * np.tile(scale, 2) for i in chosen]
     cells = coverage(visible, image_size)
 
@@ -99,7 +101,7 @@ def make_sample(
 
     return {
         "pixels": to_pixels(resize_frame(image, image_size), image_size),
-        "points": padded(points),
+        "points": padded(points * scale),
         "boxes": padded(boxes),
         "mask_prompts": padded(mask_prompts(cells)[chosen]),
         "target": padded(coverage(target[chosen], image_size)),

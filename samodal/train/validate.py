@@ -1,6 +1,7 @@
 """How good a model is on clips it has not seen: mean IoU of the full masks and of their hidden parts."""
 
 from collections.abc import Sequence
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -28,6 +29,8 @@ def mean_ious(model: AmodalSam, clips: Sequence[Clip], options: TrainOptions) ->
     """
     model.eval()
     amodal = options.target == "amodal"
+    # As the model is prompted, but a mask prompt would give the visible mask away.
+    kinds = [kind for kind in model.config.prompt_kinds if amodal or kind != "mask"]
     full, hidden, errors = [], [], []
     for index, clip, frame in chosen_frames(clips, options):
         seen = seen_instances(clip, frame)
@@ -36,7 +39,7 @@ def mean_ious(model: AmodalSam, clips: Sequence[Clip], options: TrainOptions) ->
         visible = np.stack([masks.decode(instance.visible) for instance in seen if instance.visible])
         target = target_masks(seen, visible, options)
         rngs = [prompt_rng(options.seed, index, instance.track_id) for instance in seen]
-        prompt = PromptOptions(options.strategy, kinds=() if amodal else ("points",))  # (): as the model is
+        prompt = PromptOptions(options.strategy, kinds=cast(Any, tuple(kinds)), saliency=options.saliency)
         image = clip.video[frame]
         answers = ask(model, model.encode(image), visible, rngs, prompt, unite_visible=amodal, image=image)
         for answer, seen_part, truth in zip(answers, visible, target, strict=True):

@@ -159,17 +159,31 @@ def test_loader_processes_can_be_spawned() -> None:
 
 
 def test_shares_follow_the_prompts_of_the_model() -> None:
-    def shares(options: TrainOptions, *kinds: str) -> tuple[float | None, float | None]:
+    def shares(options: TrainOptions, *kinds: str) -> tuple[float | None, ...]:
         fitted = options.fitted_to(kinds)
-        return fitted.mask_prompt, fitted.box_prompt
+        return fitted.mask_prompt, fitted.box_prompt, fitted.point_prompt
 
-    assert shares(TrainOptions(), "points") == (0, 0)
-    assert shares(TrainOptions(), "points", "mask", "box") == (0.7, 0.2)
-    assert shares(TrainOptions(mask_prompt=0.0, box_prompt=0.5), "points", "mask") == (0, 0.5)
+    assert shares(TrainOptions(), "points") == (0, 0, None)
+    assert shares(TrainOptions(), "points", "mask") == (0.7, 0, None)
+    assert shares(TrainOptions(), "points", "mask", "box") == (0.7, 0.5, 0.8)
+    assert shares(TrainOptions(), "box") == (0, 1, 0)
+    assert shares(TrainOptions(), "mask") == (1, 0, 0)
+    assert shares(TrainOptions(mask_prompt=0.0, box_prompt=0.3), "points", "mask") == (0, 0.3, None)
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"steps": 0}, {"batch": 0}, {"workers": -1}, {"crop": 1.5}, {"mask_prompt": -0.1}, {"lr": 0}]
+    "wrong",
+    [
+        {"steps": 0},
+        {"batch": 0},
+        {"workers": -1},
+        {"crop": 1.5},
+        {"mask_prompt": -0.1},
+        {"lr": 0},
+        {"mask_prompt": 0.0, "box_prompt": 0.0, "point_prompt": 0.0},
+        {"strategy": "nearest"},
+        {"saliency": "no_such_module:here", "strategy": "saliency"},
+    ],
 )
 def test_options_that_cannot_be_are_refused(wrong: dict) -> None:
     with pytest.raises(InputError, match=next(iter(wrong))):
