@@ -47,10 +47,8 @@ def choose(query: Tensor) -> str:
     """Name of the variant for this device and use.
 
     With gradients on a CPU plain products win, because the backward pass of the fused kernel has no fast way with a
-    bias. Traced for export, there must be no loop over pieces.
+    bias.
     """
-    if torch.jit.is_tracing() or torch.onnx.is_in_onnx_export():
-        return "plain"
     if torch.compiler.is_compiling():
         return "flex" if query.device.type == "cuda" else "plain"
     if query.device.type == "cpu" and query.requires_grad:
@@ -76,6 +74,8 @@ def by_rows(query: Tensor, key: Tensor, value: Tensor, bias: Bias | None = None)
 
 def sdpa(query: Tensor, key: Tensor, value: Tensor, bias: Bias | None = None) -> Tensor:
     """torch's fused attention, piece by piece, because the bias is as large as the scores."""
+    if torch.jit.is_tracing():  # an engine cuts the pieces itself
+        return _fused(query, key, value, bias)
     return _in_pieces(_fused, query, key, value, bias)
 
 
