@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from samodal.answers import AnswerLog
+from samodal.backends import use_backend
+from samodal.backends.exported import fingerprint
 from samodal.data.visible import read_visible
 from samodal.errors import InputError
 from samodal.pipeline import AmodalVideoSegmenter
@@ -28,7 +30,9 @@ def predict(command: "Predict") -> None:
     video = Video.open(command.video)
     visible = read_visible(command.visible, video, command.video_id)
     out = command.out or Path("runs/predict") / video.name
-    model = load_model(command.model, command.adapter, device=choose_device(command.device))
+    device = torch.device("cpu") if command.backend != "torch" and command.device is None else None
+    model = load_model(command.model, command.adapter, device=device or choose_device(command.device))
+    model = use_backend(model, command.backend, command.dtype, command.compile)
     segmenter = AmodalVideoSegmenter(
         model,
         command.tracker,
@@ -47,6 +51,8 @@ def predict(command: "Predict") -> None:
         refine=command.refine,
         prompt=f"{command.prompt.count} {command.prompt.strategy}",
         seed=command.seed,
+        backend=command.backend,
+        dtype=command.dtype,
     )
     prepare_folder(out)
     with progress("predicting", len(video)) as advance:
@@ -64,18 +70,16 @@ def predict(command: "Predict") -> None:
 def identity(command: "Predict", model: AmodalSam, video: Video, visible: VideoTracks) -> dict[str, Any]:
     """All that SAM's answers depend on: a run with the same can go on where another was cut off."""
     seen = hashlib.blake2b(repr([(t.track_id, t.visible) for t in visible]).encode())
-    weights = hashlib.blake2b(repr(model.config.to_dict()).encode())
-    for name, value in model.state_dict().items():
-        weights.update(name.encode() + value.cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
     return {
         "samodal": version("samodal"),
-        "model": weights.hexdigest(),
+        "model": fingerprint(model),
         "visible": seen.hexdigest(),
         "video": [video.name, visible.video_id, len(video), *video.size, *_stamps(command.video)],
         "prompt": asdict(command.prompt),
         "seed": command.seed,
         "unite_visible": command.unite_visible,
         "device": model.device.type,
+        "backend": [command.backend, command.dtype],
     }
 
 

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 from samodal.errors import InputError
 
 if TYPE_CHECKING:
-    import torch
-
     from samodal.sam.model import AmodalSam, Engine
 
 BACKENDS = ("torch", "openvino", "onnxruntime")
 DTYPES = ("fp32", "bf16")
 
 
-def use_backend(model: "AmodalSam", backend: str = "torch", dtype: str = "fp32") -> "AmodalSam":
+def use_backend(
+    model: "AmodalSam", backend: str = "torch", dtype: str = "fp32", compiled: bool = False
+) -> "AmodalSam":
     """Let `backend` do the arithmetic of `model`'s inference, with the image encoder in `dtype`.
 
     Prompts and masks are always float32: in bfloat16 the signs of 4 to 6 % of a mask's logits change.
@@ -27,6 +27,7 @@ def use_backend(model: "AmodalSam", backend: str = "torch", dtype: str = "fp32")
         model: changed in place; its weights must not change afterwards.
         backend: "torch", "openvino" (CPU) or "onnxruntime" (CPU, fp32).
         dtype: "fp32" or "bf16".
+        compiled: let torch compile the image encoder; pays on a GPU only, and takes a minute at the first frame.
 
     Returns:
         `model`.
@@ -42,7 +43,11 @@ def use_backend(model: "AmodalSam", backend: str = "torch", dtype: str = "fp32")
         raise InputError(f"dtype {dtype!r} is not known; choose from {', '.join(DTYPES)}")
     if backend == "torch":
         model.engine = None
+        if compiled:
+            model.vision_encoder.compile()
         return model.encode_in(torch.bfloat16) if dtype == "bf16" else model
+    if compiled:
+        raise InputError(f"backend {backend}: is compiled already; --compile is for torch")
     if model.device.type != "cpu":
         raise InputError(f"backend {backend}: runs on the CPU, not on {model.device}; give --device cpu")
     model.engine = _engine(backend)(model, dtype)

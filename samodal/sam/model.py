@@ -249,16 +249,34 @@ class AmodalSam(nn.Module):
         encode = self.engine.encode if self.engine else self.encode_pixels
         return FrameEmbedding(encode(pixels[None])[0], frame.shape[:2], resized.shape[:2])
 
-    def encode_batch(self, frames: Sequence[np.ndarray]) -> list[FrameEmbedding]:
-        """Encode several frames of any sizes, one at a time on every device.
+    @torch.no_grad()
+    def encode_batch(self, frames: Sequence[np.ndarray], together: int = 1) -> list[FrameEmbedding]:
+        """Encode several frames of any sizes.
 
-        So the company of a frame does not change a bit of it: matrix products of other sizes add in another
-        order. `encode_pixels` takes many at once.
+        The company of a frame does not change a bit of it. Matrix products of other sizes add in another order, so
+        every batch is of the same size: the last one is filled up.
+
+        Args:
+            frames: uint8 (H, W, 3) each.
+            together: size of a batch; more than one pays on a GPU, and never on a CPU.
 
         Raises:
             InputError: a frame is not uint8 (H, W, 3).
         """
-        return [self.encode(frame) for frame in frames]
+        if together == 1 or self.engine:
+            return [self.encode(frame) for frame in frames]
+        embeddings = []
+        for start in range(0, len(frames), together):
+            some = [images.resize_frame(frame, self.image_size) for frame in frames[start : start + together]]
+            pixels = torch.zeros(together, 3, self.image_size, self.image_size, device=self.device)
+            for place, resized in zip(pixels, some, strict=False):
+                place.copy_(images.to_pixels(resized, self.image_size, self.device))
+            sizes = [
+                (frame.shape[:2], small.shape[:2]) for frame, small in zip(frames[start:], some, strict=False)
+            ]
+            encoded = self.encode_pixels(pixels)
+            embeddings += [FrameEmbedding(one, *size) for one, size in zip(encoded, sizes, strict=False)]
+        return embeddings
 
     # --- decoding ---
 

@@ -82,7 +82,7 @@ def test_an_export_is_made_once_for_the_same_weights(engine, cache, monkeypatch)
     assert kept
     assert not [path for path in kept if path.name.startswith(".")]
     with monkeypatch.context() as patch:
-        patch.setattr(exported, "examples", lambda *_: pytest.fail("exported again"))
+        patch.setattr(f"samodal.backends.{engine}.examples", lambda *_: pytest.fail("exported again"))
         use_backend(noisy("none"), engine)
     other = noisy("none")
     with torch.no_grad():
