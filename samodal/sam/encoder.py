@@ -57,7 +57,9 @@ class ImageEncoder(nn.Module):
             if prompts:
                 tokens = tokens + prompts(feature, index)
             tokens = block(tokens)
-        return self.neck(tokens)
+        # The last step is a hundredth of the work; in 16 bits it would make most of the error.
+        with torch.autocast(tokens.device.type, enabled=False):
+            return self.neck(tokens.to(self.neck.conv1.weight.dtype))
 
     def prompt_feature(self, pixels: Tensor) -> Tensor | None:
         """What the prompt generator makes of pixels, (B, g, g, d); None without one."""

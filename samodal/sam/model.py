@@ -224,12 +224,12 @@ class AmodalSam(nn.Module):
         if self.encoder_dtype is None:
             return self.vision_encoder(pixels)
         with torch.autocast(self.device.type, self.encoder_dtype):
-            return self.vision_encoder(pixels).to(self.dtype)
+            return self.vision_encoder(pixels)
 
     def encode_in(self, dtype: torch.dtype) -> "AmodalSam":
-        """Do the matrix products of the image encoder in 16 bits, from now on; sums and norms stay as they are."""
-        for part in self.vision_encoder.modules():
-            if isinstance(part, nn.Linear | nn.Conv2d):
+        """Do the matrix products of the encoder's blocks in 16 bits, from now on; sums and norms stay as they are."""
+        for part in self.vision_encoder.layers.modules():
+            if isinstance(part, nn.Linear):
                 part.to(dtype)
         self.encoder_dtype = dtype
         return self
@@ -387,7 +387,7 @@ class AmodalSam(nn.Module):
         # and on a CPU about as fast.
         if self.device.type == "cpu":
             chunk = 1
-        positions = self.image_positions()
+        positions = None if self.engine else self.image_positions()
         for start in range(0, total, chunk):
             part = slice(start, start + chunk)
             few = {name: value[None, part] for name, value in prompts.items()}
@@ -398,8 +398,12 @@ class AmodalSam(nn.Module):
                     emb.embedding[None], **few, multimask=multimask, positions=positions
                 )
             low_res[part], scores[part] = logits[0], iou[0]
-            full = images.logits_to_frame(logits[0], self.image_size, emb.input_size, emb.original_size)
-            masks[part] = full > 0
+            size = self.image_size, emb.input_size, emb.original_size
+            if self.device.type == "cpu":  # elsewhere to look for the box would wait for the device
+                for place, mask in zip(masks[part].flatten(0, 1), logits[0].flatten(0, 1), strict=True):
+                    place.copy_(images.mask_in_frame(mask, *size))
+            else:
+                masks[part] = images.logits_to_frame(logits[0], *size) > 0
         return Decoded(masks if multimask else masks[:, 0], low_res, scores)
 
     def _engine_logits(
