@@ -227,7 +227,13 @@ def coverage(masks: np.ndarray, side: int) -> np.ndarray:
     size = masks.shape[1:]
     rows, columns = (_overlap(*lengths, side) for lengths in zip(size, resized_size(size, side), strict=True))
     # In torch, because loader workers keep its threads, unlike those of numpy, to one.
-    covered = torch.from_numpy(rows) @ torch.from_numpy(masks).float() @ torch.from_numpy(columns).T
+    covered = torch.zeros(len(masks), len(rows), len(columns))
+    for mask, cells in zip(masks, covered, strict=True):
+        down, across = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        if len(down):
+            y, x = slice(down[0], down[-1] + 1), slice(across[0], across[-1] + 1)
+            part = torch.from_numpy(mask[y, x].astype(np.float32))
+            cells.copy_(torch.from_numpy(rows[:, y]) @ part @ torch.from_numpy(columns[:, x]).T)
     return covered.numpy()
 
 

@@ -114,6 +114,19 @@ def test_high_pass_removes_what_is_slow_and_keeps_what_is_fast():
     torch.testing.assert_close(high_pass(both)[:, 1:], high_pass(fast))
 
 
+@pytest.mark.parametrize(
+    ("height", "width", "rate"), [(64, 64, 0.25), (32, 48, 0.3), (33, 31, 0.25), (16, 16, 1.0)]
+)
+def test_high_pass_by_its_definition(height, width, rate):
+    pixels = torch.randn(2, 3, height, width)
+    half = int((height * width * rate) ** 0.5 // 2)
+    spectrum = torch.fft.fftshift(torch.fft.fft2(pixels.double()), dim=(-2, -1))
+    y, x = height // 2, width // 2
+    spectrum[..., max(0, y - half) : y + half, max(0, x - half) : x + half] = 0
+    expected = torch.fft.ifft2(torch.fft.ifftshift(spectrum, dim=(-2, -1))).real.abs()
+    torch.testing.assert_close(high_pass(pixels, rate).double(), expected, atol=1e-5, rtol=0)
+
+
 @pytest.mark.parametrize("adapter", ["none", "sam-adapter", "medical-adapter"])
 def test_gradients_reach_every_weight_of_the_encoder(adapter):
     model = sam_golden.random_model(adapter=adapter)
