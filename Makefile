@@ -16,9 +16,10 @@ test: .venv/installed-test
 test-slow: .venv/installed-test
 	$(BIN)/pytest -m slow
 
-# Scores against the plain way, minutes
-bench: .venv/installed
+# Scores against the plain way, models against the original's way: the better part of an hour
+bench: .venv/installed-test
 	$(BIN)/python benchmarks/bench_scores.py
+	$(BIN)/python benchmarks/bench_speed.py
 
 lint: .venv/installed-test
 	$(BIN)/ruff check --fix .
