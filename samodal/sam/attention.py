@@ -92,7 +92,7 @@ def flex(query: Tensor, key: Tensor, value: Tensor, bias: Bias | None = None) ->
         place = batch, head, asking
         return score + rows[(*place, asked // size)] + columns[(*place, asked % size)]
 
-    return flex_attention(query, key, value, score_mod=add)  # type: ignore[return-value]
+    return flex_attention(query, key, value, score_mod=add)
 
 
 VARIANTS: dict[str, Attend] = {"plain": plain, "rows": by_rows, "sdpa": sdpa, "flex": flex}
