@@ -16,11 +16,12 @@ test: .venv/installed-test
 test-slow: .venv/installed-test
 	$(BIN)/pytest -m slow
 
-# Scores, training and tracking, each against the plain or the original's way; minutes each
-bench: .venv/installed
+# Scores, training, tracking and models, each against the plain or the original's way: the better part of an hour
+bench: .venv/installed-test
 	$(BIN)/python benchmarks/bench_scores.py
 	$(BIN)/python benchmarks/bench_train.py
 	$(BIN)/python benchmarks/bench_tracking.py
+	$(BIN)/python benchmarks/bench_speed.py
 
 lint: .venv/installed-test
 	$(BIN)/ruff check --fix .

@@ -83,6 +83,12 @@ class Predict:
     """Which video of a --visible file that holds several."""
     device: str | None = None
     """cpu, cuda, cuda:1, mps; the best there is if not said."""
+    backend: Literal["torch", "openvino", "onnxruntime"] = "torch"
+    """What does the arithmetic. openvino is the fastest on a CPU: pip install 'samodal[openvino]'."""
+    dtype: Literal["fp32", "bf16"] = "fp32"
+    """Of the image encoder; all else is fp32. bf16 is faster where the processor knows it, and a little rougher."""
+    compile: bool = False
+    """Let torch compile the image encoder; pays for long videos on a GPU."""
 
     def run(self) -> None:
         """Run a prediction."""

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from samodal import score
+from samodal.backends.exported import fingerprint
 from samodal.data.synthetic import make_clip
 from samodal.pipeline import AmodalVideoSegmenter
-from samodal.predict import choose_device, weights_digest
+from samodal.predict import choose_device
 from samodal.progress import progress
 from samodal.results import prepare_folder, run_facts, write_results
 from samodal.sam import AmodalSam
@@ -22,7 +23,7 @@ def demo(out: Path, seed: int, frames: int, clips: int) -> None:
     facts = run_facts(
         video=f"{clips} procedural clips, the first is shown",
         model="samodal-nano",
-        weights=weights_digest(model),
+        weights=fingerprint(model),
         seed=seed,
     )
     segmenter = AmodalVideoSegmenter(model, seed=seed)

@@ -6,8 +6,9 @@ frames ---------> ego-motion, once a frame -------------------------------------
                                                        masks completed from other frames, gaps filled
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -29,11 +30,16 @@ from samodal.recover import HORIZON, Follower, Recovered, recover_track
 from samodal.sam import AmodalSam
 from samodal.sam.ask import Answer, ask
 from samodal.sam.config import PROMPT_KINDS
+from samodal.stages import ahead
 from samodal.track import PointTracker, open_tracker, tracker_names
 from samodal.tracked import follow_of, votes_of
 from samodal.video import State, Track, Video, VideoTracks
 
 RecoverMode = Literal["two-sided", "online", "none", "reference"]
+GPU_BATCH = 4
+"""Frames that a GPU encodes together, whatever `batch` is, so that the results do not depend on it."""
+QUEUE = 4
+"""Frames that wait between two stages of `look`. Changes memory, never the result."""
 
 
 @dataclass
@@ -165,7 +171,9 @@ class AmodalVideoSegmenter:
         video, visible = _open(video, visible)
         ego, scene = FrameEgo(), list[masks.Rle]()
         tracks = [Track(t.track_id, t.category_id, t.score, list(t.visible)) for t in visible]
-        for index, shown, answers in self._answers(video, visible, ego, log):
+        # Three stages that overlap: the reader, SAM, and this thread.
+        frames = ahead(self._frames(video, visible, ego), QUEUE)
+        for index, shown, answers in ahead(self._answers(frames, visible.video_id, log), QUEUE):
             scene.append(shown)
             for track in tracks:
                 if answer := answers.get(track.track_id):
@@ -216,7 +224,8 @@ class AmodalVideoSegmenter:
         video, visible = _open(video, visible)
         ego = FrameEgo(keep=2 * HORIZON)
         followers = {track.track_id: Follower(self.motion, ego) for track in visible}
-        for index, shown, answers in self._answers(video, visible, ego):
+        # No stage runs ahead here: what a frame is told must come from the past alone, without delay.
+        for index, shown, answers in self._answers(self._frames(video, visible, ego), visible.video_id):
             instances, known = {}, shown if self.refine and self.recover != "none" else None
             for track in visible:
                 follower, answer = followers[track.track_id], answers.get(track.track_id)
@@ -228,45 +237,58 @@ class AmodalVideoSegmenter:
                     instances[track.track_id] = _result(follower.predict(index, scene=known))
             yield FrameResult(index, instances)
 
+    def _frames(self, video: Video, visible: VideoTracks, ego: FrameEgo) -> Iterator["_Frame"]:
+        """Read frame by frame, with the visible masks, and push each to `ego` on the way."""
+        for index, image in enumerate(video):
+            seen = [track for track in visible if masks.area(track.visible[index])]
+            arrays = np.zeros((len(seen), *visible.size), bool)
+            for array, track in zip(arrays, seen, strict=True):
+                array[:] = masks.decode(track.visible[index])  # type: ignore[arg-type]
+            shown = np.logical_or.reduce(arrays)
+            ego.push(image, shown)
+            yield _Frame(index, image, [track.track_id for track in seen], arrays, masks.encode(shown))
+
     def _answers(
-        self, video: Video, visible: VideoTracks, ego: FrameEgo, log: AnswerLog | None = None
+        self, frames: Iterable["_Frame"], video_id: int, log: AnswerLog | None = None
     ) -> Iterator[tuple[int, masks.Rle, dict[int, Answer]]]:
         """Frame by frame: its index, all that is seen of instances, and by track id SAM's answer for each of them.
 
-        The frame is pushed to `ego` on the way. Frames in which nothing is seen are not encoded.
+        Frames in which nothing is seen are not encoded.
         """
-        for start in range(0, len(video), self.batch):
-            frames = {index: video[index] for index in range(start, min(start + self.batch, len(video)))}
-            seen = {index: [t for t in visible if masks.area(t.visible[index])] for index in frames}
-            known = [index for index in frames if log is not None and index in log]
-            asked = [index for index in frames if seen[index] and index not in known]
-            embeddings = self.model.encode_batch([frames[index] for index in asked])
-            embedding_of = dict(zip(asked, embeddings, strict=True))
-            for index, frame in frames.items():
-                arrays = np.zeros((len(seen[index]), *visible.size), bool)
-                for array, track in zip(arrays, seen[index], strict=True):
-                    array[:] = masks.decode(track.visible[index])  # type: ignore[arg-type]
-                shown = np.logical_or.reduce(arrays)
-                ego.push(frame, shown)
+        frames, together = iter(frames), 1 if self.model.device.type == "cpu" else GPU_BATCH
+        while some := list(islice(frames, self.batch)):
+            asked = [f for f in some if f.track_ids and not (log is not None and f.index in log)]
+            embeddings = self.model.encode_batch([frame.image for frame in asked], together)
+            embedding_of = {frame.index: found for frame, found in zip(asked, embeddings, strict=True)}
+            for frame in some:
                 answers: dict[int, Answer] = {}
-                if log is not None and index in known:
-                    answers = log[index]
-                elif index in embedding_of:
-                    ids = [track.track_id for track in seen[index]]
-                    rngs = [prompt_rng(self.seed, visible.video_id, track_id, index) for track_id in ids]
+                if log is not None and frame.index in log:
+                    answers = log[frame.index]
+                elif frame.track_ids:
                     said = ask(
                         self.model,
-                        embedding_of[index],
-                        arrays,
-                        rngs,
+                        embedding_of[frame.index],
+                        frame.visible,
+                        [prompt_rng(self.seed, video_id, number, frame.index) for number in frame.track_ids],
                         self.prompt,
                         self.unite_visible,
-                        frame,
+                        frame.image,
                     )
-                    answers = dict(zip(ids, said, strict=True))
+                    answers = dict(zip(frame.track_ids, said, strict=True))
                     if log is not None:
-                        log.add(index, answers)
-                yield index, masks.encode(shown), answers
+                        log.add(frame.index, answers)
+                yield frame.index, frame.shown, answers
+
+
+@dataclass
+class _Frame:
+    """A frame as it was read, with the masks (N, H, W) of the instances that are seen in it, and their union."""
+
+    index: int
+    image: np.ndarray
+    track_ids: list[int]
+    visible: np.ndarray
+    shown: masks.Rle
 
 
 def _take(

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from samodal.answers import AnswerLog
+from samodal.backends import use_backend
+from samodal.backends.exported import fingerprint
 from samodal.data.visible import read_visible
 from samodal.errors import InputError
 from samodal.pipeline import AmodalVideoSegmenter
@@ -29,7 +31,9 @@ def predict(command: "Predict") -> None:
     video = Video.open(command.video)
     visible = read_visible(command.visible, video, command.video_id)
     out = command.out or Path("runs/predict") / video.name
-    model = load_model(command.model, command.adapter, device=choose_device(command.device))
+    device = torch.device("cpu") if command.backend != "torch" and command.device is None else None
+    model = load_model(command.model, command.adapter, device=device or choose_device(command.device))
+    model = use_backend(model, command.backend, command.dtype, command.compile)
     segmenter = AmodalVideoSegmenter(
         model,
         choose_tracker(command.tracker, command.tracker_weights, model.device),
@@ -40,7 +44,7 @@ def predict(command: "Predict") -> None:
         command.unite_visible,
         command.refine,
     )
-    weights = weights_digest(model)
+    weights = fingerprint(model)
     facts = run_facts(
         video=str(command.video),
         visible=str(command.visible),
@@ -51,6 +55,8 @@ def predict(command: "Predict") -> None:
         refine=command.refine,
         prompt=f"{command.prompt.count} {command.prompt.strategy}",
         seed=command.seed,
+        backend=command.backend,
+        dtype=command.dtype,
     )
     prepare_folder(out)
     with progress("predicting", len(video)) as advance:
@@ -79,15 +85,8 @@ def identity(
         "seed": command.seed,
         "unite_visible": command.unite_visible,
         "device": model.device.type,
+        "backend": [command.backend, command.dtype],
     }
-
-
-def weights_digest(model: AmodalSam) -> str:
-    """A model's fingerprint, 32 hex digits (BLAKE2b): the same for the same configuration and weights."""
-    digest = hashlib.blake2b(repr(model.config.to_dict()).encode(), digest_size=16)
-    for name, value in model.state_dict().items():
-        digest.update(name.encode() + value.cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _stamps(source: str) -> list[int]:

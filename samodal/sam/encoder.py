@@ -1,16 +1,14 @@
 """The image encoder of SAM (ViTDet) with adapters, under the parameter names of `transformers.SamModel`."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from transformers.models.sam.modeling_sam import SamMLPBlock, SamPatchEmbeddings, SamVisionNeck
 
 from samodal.sam.adapters import Bottleneck, PromptGenerator
+from samodal.sam.attention import attend, relative_positions
 from samodal.sam.config import AmodalSamConfig
 from samodal.sam.lora import add_lora
-
-CHUNK = 256  # query tokens whose attention is held in memory at once when no gradient is needed
 
 
 class ImageEncoder(nn.Module):
@@ -51,11 +49,17 @@ class ImageEncoder(nn.Module):
         if config.adapter == "lora":
             add_lora(self, config)
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        """(B, 3, S, S) -> (B, C, g, g)."""
+    def forward(self, pixels: Tensor, feature: Tensor | None = None) -> Tensor:
+        """(B, 3, S, S) -> (B, C, g, g).
+
+        Args:
+            pixels: normalised and padded.
+            feature: what `prompt_feature` says of these pixels, where it is known already.
+        """
         tokens = self.patch_embed(pixels)
         prompts = getattr(self, "prompt_generator", None)
-        feature = prompts.feature(pixels, tokens) if prompts else None
+        if prompts and feature is None:
+            feature = prompts.feature(pixels, tokens)
         if self.pos_embed is not None:
             tokens = tokens + self.pos_embed
         for index, block in enumerate(self.layers):
@@ -65,7 +69,14 @@ class ImageEncoder(nn.Module):
                 tokens = checkpoint(block, tokens, use_reentrant=False)
             else:
                 tokens = block(tokens)
-        return self.neck(tokens)
+        # The last step is a hundredth of the work; in 16 bits it would make most of the error.
+        with torch.autocast(tokens.device.type, enabled=False):
+            return self.neck(tokens.to(self.neck.conv1.weight.dtype))
+
+    def prompt_feature(self, pixels: Tensor) -> Tensor | None:
+        """What the prompt generator makes of pixels, (B, g, g, d); None without one."""
+        prompts = getattr(self, "prompt_generator", None)
+        return prompts.feature(pixels, self.patch_embed(pixels)) if prompts else None
 
 
 class Block(nn.Module):
@@ -101,20 +112,16 @@ class Block(nn.Module):
 
     def attend(self, tokens: Tensor) -> Tensor:
         """Norm and attention, in windows or over the whole image."""
-        if self.window == 0:
-            return self.attn(self.layer_norm1(tokens))
-        height, width = tokens.shape[1:3]
-        margin = (0, 0, 0, -width % self.window, 0, -height % self.window)
+        norm = self.layer_norm1
+        # A token of the padding, where windows reach over the border of the image.
+        outside = tokens.new_zeros(tokens.shape[-1])
         if self.pad_before_norm:
-            padded = self.layer_norm1(F.pad(tokens, margin))
-        else:
-            padded = F.pad(self.layer_norm1(tokens), margin)
-        attended = self.attn(split_windows(padded, self.window))
-        return join_windows(attended, self.window, padded.shape[1:3])[:, :height, :width]
+            outside = norm(outside)
+        return self.attn(norm(tokens), self.window, outside)
 
 
 class Attention(nn.Module):
-    """Multi-head attention over a square of tokens, with relative positions by row and by column (MViTv2)."""
+    """Multi-head attention over squares of tokens, with relative positions by row and by column."""
 
     def __init__(self, config: AmodalSamConfig, size: int) -> None:
         super().__init__()
@@ -128,33 +135,37 @@ class Attention(nn.Module):
             self.rel_pos_h = nn.Parameter(torch.zeros(2 * size - 1, head_width))
             self.rel_pos_w = nn.Parameter(torch.zeros(2 * size - 1, head_width))
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """(B, s, s, D) -> (B, s, s, D)."""
-        batch, size = tokens.shape[:2]
-        qkv = self.qkv(tokens).view(batch, size * size, 3, self.heads, -1)
-        query, key, value = qkv.permute(2, 0, 3, 1, 4)  # (B, heads, s * s, D / heads) each
-        # The scores of 4096 tokens fill a gigabyte: without gradients only some rows are held at once.
-        rows = size if query.requires_grad else max(1, CHUNK // size)
-        parts = [
-            self.attend_rows(query[:, :, row * size : (row + rows) * size], key, value, row, size)
-            for row in range(0, size, rows)
-        ]
-        attended = parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
-        return self.proj(attended.transpose(1, 2).reshape(tokens.shape))
+    def forward(self, tokens: Tensor, window: int = 0, outside: Tensor | None = None) -> Tensor:
+        """(B, H, W, D) -> (B, H, W, D).
 
-    def attend_rows(self, query: Tensor, key: Tensor, value: Tensor, first: int, size: int) -> Tensor:
-        """Attention of the queries in the rows from `first` on, (B, heads, rows * s, d), to all tokens."""
-        scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-2, -1)
-        if self.use_rel_pos:
-            query = query.unflatten(2, (-1, size))
-            every = torch.arange(size, device=query.device)
-            rows = every[first : first + query.shape[2]]
-            by_row = self.rel_pos_h[rows[:, None] - every + size - 1]  # (rows, s, d): query row to key row
-            by_column = self.rel_pos_w[every[:, None] - every + size - 1]
-            grid = scores.view(*query.shape[:-1], size, size)
-            grid += torch.einsum("bnhwc,hkc->bnhwk", query, by_row)[..., :, None]
-            grid += torch.einsum("bnhwc,wkc->bnhwk", query, by_column)[..., None, :]
-        return scores.softmax(dim=-1, dtype=torch.float32).to(value.dtype) @ value
+        Args:
+            tokens: all tokens of images.
+            window: side of the windows, which attend for themselves; 0: the whole image is one.
+            outside: (D,) a token of the padding where H and W are no multiples of `window`; None: zeros.
+        """
+        height, width = tokens.shape[1:3]
+        window = window or height
+        # Padded after the projection, which would do the same to every token of the padding.
+        qkv = self.qkv(tokens)
+        if height % window or width % window:
+            outside = tokens.new_zeros(tokens.shape[-1]) if outside is None else outside
+            qkv = pad(qkv, self.qkv(outside), -height % window, -width % window)
+        windows = split_windows(qkv, window).view(
+            -1, window**2, 3, self.heads, qkv.shape[-1] // 3 // self.heads
+        )
+        query, key, value = windows.permute(2, 0, 3, 1, 4)  # (windows, heads, tokens, D / heads) each
+        bias = relative_positions(query, self.rel_pos_h, self.rel_pos_w) if self.use_rel_pos else None
+        attended = (
+            attend(query, key, value, bias).transpose(1, 2).reshape(-1, window, window, tokens.shape[-1])
+        )
+        return self.proj(join_windows(attended, window, qkv.shape[1:3])[:, :height, :width])
+
+
+def pad(tokens: Tensor, value: Tensor, below: int, right: int) -> Tensor:
+    """(B, H, W, D) -> (B, H + below, W + right, D), with `value` (D,) in the new places."""
+    batch, height, width, _ = tokens.shape
+    tokens = torch.cat([tokens, value.to(tokens.dtype).expand(batch, height, right, -1)], dim=2)
+    return torch.cat([tokens, value.to(tokens.dtype).expand(batch, below, width + right, -1)], dim=1)
 
 
 def split_windows(tokens: Tensor, window: int) -> Tensor:

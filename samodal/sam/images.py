@@ -1,5 +1,7 @@
 """From frames and prompts to the model's input, and from its masks back to the frame."""
 
+import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -144,6 +146,74 @@ def logits_to_frame(logits: Tensor, side: int, resized: Size, original: Size) ->
     return F.interpolate(logits, original, mode="bilinear", align_corners=False)
 
 
+def mask_in_frame(logits: Tensor, side: int, resized: Size, original: Size) -> Tensor:
+    """`logits_to_frame(...) > 0` of one mask on a CPU: (h, w) -> bool (H, W), the same to the last pixel.
+
+    Only the box is worked on in which the mask can lie: a value between others is not positive where none of them is.
+    Its place in the frame is not where `F.interpolate` would start to count, so the last step is written out here. It
+    rounds a little differently; where that could turn a sign, the whole frame is done the plain way.
+    """
+    mask = torch.zeros(original, dtype=torch.bool)
+    inside = logits > 0
+    rows, columns = (inside.any(dim).nonzero() for dim in (1, 0))
+    if len(rows) == 0:
+        return mask
+    down = _Reach.of(int(rows[0]), int(rows[-1]), len(logits), side, resized[0], original[0])
+    across = _Reach.of(int(columns[0]), int(columns[-1]), len(logits), side, resized[1], original[1])
+    if down.pixels.start >= down.pixels.stop or across.pixels.start >= across.pixels.stop:
+        return mask  # all of it lies in the padding
+    part = logits[down.cells, across.cells]
+    scale = side // len(logits)
+    fine = F.interpolate(part[None, None], scale_factor=scale, mode="bilinear", align_corners=False)[0, 0]
+    first, second, share = across.neighbours()
+    fine = fine[:, first] * (1 - share) + fine[:, second] * share
+    first, second, share = down.neighbours()
+    values = fine[first] * (1 - share[:, None]) + fine[second] * share[:, None]
+    if bool((values.abs() <= 4e-6 * part.abs().max()).any()):
+        return logits_to_frame(logits[None, None], side, resized, original)[0, 0] > 0
+    mask[down.pixels, across.pixels] = values > 0
+    return mask
+
+
+@dataclass
+class _Reach:
+    """Along one axis: the pixels of the frame that some cells of the low-resolution mask reach.
+
+    Attributes:
+        pixels: of the frame.
+        cells: all that these pixels are made of, and two more, whose own values at a cut edge are wrong.
+        fine: how often a cell is divided before the padding is cut off.
+        resized: pixels of the resized frame.
+        original: pixels of the frame.
+    """
+
+    pixels: slice
+    cells: slice
+    fine: int
+    resized: int
+    original: int
+
+    @staticmethod
+    def of(first: int, last: int, cells: int, side: int, resized: int, original: int) -> "_Reach":
+        fine, ratio = side // cells, original / resized
+        start = math.floor((first - 0.5) * fine * ratio) - 2 - math.ceil(ratio)
+        stop = math.ceil((last + 1.5) * fine * ratio) + 3 + math.ceil(ratio)
+        pixels = slice(max(0, start), min(original, stop))
+        low = math.floor(pixels.start / ratio / fine) - 3
+        high = math.ceil(pixels.stop / ratio / fine) + 4
+        return _Reach(pixels, slice(max(0, low), min(cells, high)), fine, resized, original)
+
+    def neighbours(self) -> tuple[Tensor, Tensor, Tensor]:
+        """For each pixel the two places among the divided cells that it lies between, and the share of the second."""
+        pixel = torch.arange(self.pixels.start, self.pixels.stop, dtype=torch.float32)
+        scale = torch.tensor(self.resized, dtype=torch.float32) / self.original
+        place = (scale * (pixel + 0.5) - 0.5).clamp(min=0)
+        first = place.long()
+        second = (first + 1).clamp(max=self.resized - 1)
+        offset = self.cells.start * self.fine
+        return first - offset, second - offset, place - first
+
+
 def coverage(masks: np.ndarray, side: int) -> np.ndarray:
     """Masks of a frame in the cells of the model's low-resolution masks.
 
@@ -157,7 +227,13 @@ def coverage(masks: np.ndarray, side: int) -> np.ndarray:
     size = masks.shape[1:]
     rows, columns = (_overlap(*lengths, side) for lengths in zip(size, resized_size(size, side), strict=True))
     # In torch, because loader workers keep its threads, unlike those of numpy, to one.
-    covered = torch.from_numpy(rows) @ torch.from_numpy(masks).float() @ torch.from_numpy(columns).T
+    covered = torch.zeros(len(masks), len(rows), len(columns))
+    for mask, cells in zip(masks, covered, strict=True):
+        down, across = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        if len(down):
+            y, x = slice(down[0], down[-1] + 1), slice(across[0], across[-1] + 1)
+            part = torch.from_numpy(mask[y, x].astype(np.float32))
+            cells.copy_(torch.from_numpy(rows[:, y]) @ part @ torch.from_numpy(columns[:, x]).T)
     return covered.numpy()
 
 

@@ -4,6 +4,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -49,6 +50,20 @@ class Decoded:
     scores: Tensor
 
 
+class Engine(Protocol):
+    """Runs the parts of a model in torch's place, see `samodal.backends`. Everything float32 on the CPU."""
+
+    def encode(self, pixels: Tensor) -> Tensor:
+        """Normalised pixels (1, 3, S, S) -> embedding (1, C, g, g)."""
+
+    def decode(self, image: Tensor, sparse: Tensor, dense: Tensor, multimask: bool) -> tuple[Tensor, Tensor]:
+        """Embedding (1, C, g, g), prompt tokens (1, 1, P, C), dense prompt (1, C, g, g) of one prompt.
+
+        Returns:
+            logits (1, 1, C, 4g, 4g) and predicted IoU (1, 1, C); C is 1, or 3 with multimask.
+        """
+
+
 class AmodalSam(nn.Module):
     """SAM, fine-tuned to answer a prompt on the visible part with the amodal mask (arXiv 2409.14095).
 
@@ -58,7 +73,14 @@ class AmodalSam(nn.Module):
     Args:
         config: sizes and adapter.
         seed: of the initial weights; None leaves them as they come.
+
+    Attributes:
+        engine: what `encode` and `decode` run on; None is torch.
+        encoder_dtype: of the matrix products in the image encoder where they are not in `dtype`.
     """
+
+    engine: Engine | None = None
+    encoder_dtype: torch.dtype | None = None
 
     def __init__(self, config: AmodalSamConfig, seed: int | None = 0) -> None:
         super().__init__()
@@ -220,7 +242,19 @@ class AmodalSam(nn.Module):
         side = self.image_size
         if pixels.ndim != 4 or pixels.shape[1:] != (3, side, side):
             raise InputError(f"pixels must be (B, 3, {side}, {side}), not {tuple(pixels.shape)}")
-        return self.vision_encoder(pixels.to(self.device, self.dtype))
+        pixels = pixels.to(self.device, self.dtype)
+        if self.encoder_dtype is None:
+            return self.vision_encoder(pixels)
+        with torch.autocast(self.device.type, self.encoder_dtype):
+            return self.vision_encoder(pixels)
+
+    def encode_in(self, dtype: torch.dtype) -> "AmodalSam":
+        """Do the matrix products of the encoder's blocks in 16 bits, from now on; sums and norms stay as they are."""
+        for part in self.vision_encoder.layers.modules():
+            if isinstance(part, nn.Linear):
+                part.to(dtype)
+        self.encoder_dtype = dtype
+        return self
 
     @torch.no_grad()
     def encode(self, frame: np.ndarray) -> FrameEmbedding:
@@ -234,18 +268,37 @@ class AmodalSam(nn.Module):
         """
         resized = images.resize_frame(frame, self.image_size)
         pixels = images.to_pixels(resized, self.image_size, self.device)
-        return FrameEmbedding(self.encode_pixels(pixels[None])[0], frame.shape[:2], resized.shape[:2])
+        encode = self.engine.encode if self.engine else self.encode_pixels
+        return FrameEmbedding(encode(pixels[None])[0], frame.shape[:2], resized.shape[:2])
 
-    def encode_batch(self, frames: Sequence[np.ndarray]) -> list[FrameEmbedding]:
-        """Encode several frames of any sizes, one at a time on every device.
+    @torch.no_grad()
+    def encode_batch(self, frames: Sequence[np.ndarray], together: int = 1) -> list[FrameEmbedding]:
+        """Encode several frames of any sizes.
 
-        So the company of a frame does not change a bit of it: matrix products of other sizes add in another
-        order. `encode_pixels` takes many at once.
+        The company of a frame does not change a bit of it. Matrix products of other sizes add in another order, so
+        every batch is of the same size: the last one is filled up.
+
+        Args:
+            frames: uint8 (H, W, 3) each.
+            together: size of a batch; more than one pays on a GPU, and never on a CPU.
 
         Raises:
             InputError: a frame is not uint8 (H, W, 3).
         """
-        return [self.encode(frame) for frame in frames]
+        if together == 1 or self.engine:
+            return [self.encode(frame) for frame in frames]
+        embeddings = []
+        for start in range(0, len(frames), together):
+            some = [images.resize_frame(frame, self.image_size) for frame in frames[start : start + together]]
+            pixels = torch.zeros(together, 3, self.image_size, self.image_size, device=self.device)
+            for place, resized in zip(pixels, some, strict=False):
+                place.copy_(images.to_pixels(resized, self.image_size, self.device))
+            sizes = [
+                (frame.shape[:2], small.shape[:2]) for frame, small in zip(frames[start:], some, strict=False)
+            ]
+            encoded = self.encode_pixels(pixels)
+            embeddings += [FrameEmbedding(one, *size) for one, size in zip(encoded, sizes, strict=False)]
+        return embeddings
 
     # --- decoding ---
 
@@ -283,21 +336,29 @@ class AmodalSam(nn.Module):
                 for part in (points, labels, boxes, mask_prompts.to(self.dtype))
             )
             embeddings = embeddings.repeat_interleave(shape[1], 0)
-        # Positions become phases of many turns: 16 bits would blur them.
-        with torch.autocast(embeddings.device.type, enabled=False):
-            sparse, dense = self.prompt_encoder(points, labels, boxes, mask_prompts)
-            if positions is None:
+        sparse, dense = self.encode_prompts(points, labels, boxes, mask_prompts)
+        if positions is None:
+            with torch.autocast(embeddings.device.type, enabled=False):
                 positions = self.image_positions()
         logits, scores = self.mask_decoder(
             image_embeddings=embeddings,
             image_positional_embeddings=positions.to(self.dtype).expand(len(embeddings), -1, -1, -1),
-            sparse_prompt_embeddings=None if sparse is None else sparse.to(self.dtype),
+            sparse_prompt_embeddings=sparse,
             dense_prompt_embeddings=dense,
             multimask_output=multimask,
         )
         if shape is not None:
             logits, scores = logits[:, 0].unflatten(0, shape), scores[:, 0].unflatten(0, shape)
         return logits.float(), scores.float()
+
+    def encode_prompts(
+        self, points: Tensor | None, labels: Tensor | None, boxes: Tensor | None, mask_prompts: Tensor | None
+    ) -> tuple[Tensor | None, Tensor]:
+        """Prompts as in `low_res_logits` -> tokens (B, N, P', C), None without points and boxes; and (B', C, g, g)."""
+        # Positions become phases of many turns: 16 bits would blur them.
+        with torch.autocast(self.device.type, enabled=False):
+            sparse, dense = self.prompt_encoder(points, labels, boxes, mask_prompts)
+        return None if sparse is None else sparse.to(self.dtype), dense
 
     def image_positions(self) -> Tensor:
         """Positional encoding of the image embedding's cells, float32 (1, C, g, g)."""
@@ -348,14 +409,37 @@ class AmodalSam(nn.Module):
         # and on a CPU about as fast.
         if self.device.type == "cpu":
             chunk = 1
-        positions = self.image_positions()
+        positions = None if self.engine else self.image_positions()
         for start in range(0, total, chunk):
             part = slice(start, start + chunk)
             few = {name: value[None, part] for name, value in prompts.items()}
-            logits, iou = self.low_res_logits(
-                emb.embedding[None], **few, multimask=multimask, positions=positions
-            )
+            if self.engine:
+                logits, iou = self._engine_logits(self.engine, emb.embedding[None], multimask, **few)
+            else:
+                logits, iou = self.low_res_logits(
+                    emb.embedding[None], **few, multimask=multimask, positions=positions
+                )
             low_res[part], scores[part] = logits[0], iou[0]
-            full = images.logits_to_frame(logits[0], self.image_size, emb.input_size, emb.original_size)
-            masks[part] = full > 0
+            size = self.image_size, emb.input_size, emb.original_size
+            if self.device.type == "cpu":  # elsewhere to look for the box would wait for the device
+                for place, mask in zip(masks[part].flatten(0, 1), logits[0].flatten(0, 1), strict=True):
+                    place.copy_(images.mask_in_frame(mask, *size))
+            else:
+                masks[part] = images.logits_to_frame(logits[0], *size) > 0
         return Decoded(masks if multimask else masks[:, 0], low_res, scores)
+
+    def _engine_logits(
+        self,
+        engine: Engine,
+        image: Tensor,
+        multimask: bool,
+        points: Tensor | None = None,
+        labels: Tensor | None = None,
+        boxes: Tensor | None = None,
+        mask_prompts: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """`low_res_logits` of one prompt on one image."""
+        sparse, dense = self.encode_prompts(points, labels, boxes, mask_prompts)
+        if sparse is None:
+            sparse = image.new_zeros(1, 1, 0, image.shape[1])
+        return engine.decode(image, sparse, dense, multimask)

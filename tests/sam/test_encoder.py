@@ -5,7 +5,7 @@ import torch
 
 from samodal.sam import AmodalSam
 from samodal.sam.adapters import high_pass
-from samodal.sam.encoder import Attention, join_windows, split_windows
+from samodal.sam.encoder import join_windows, split_windows
 
 
 def golden_encoder(case):
@@ -83,15 +83,17 @@ def test_the_original_adapter_block_differs_from_the_right_one():
     assert difference > 0.05
 
 
-def test_rows_of_attention_are_exact(monkeypatch):
-    attention = Attention(sam_golden.small_config(), size=8)
-    torch.nn.init.normal_(attention.rel_pos_h)
-    torch.nn.init.normal_(attention.rel_pos_w)
-    tokens = torch.randn(2, 8, 8, 64)
-    whole = attention(tokens)
-    monkeypatch.setattr("samodal.sam.encoder.CHUNK", 24)  # 3, 3 and 2 rows
-    with torch.no_grad():
-        torch.testing.assert_close(attention(tokens), whole, atol=1e-6, rtol=1e-5)
+@pytest.mark.parametrize("pad_before_norm", [False, True])
+def test_padding_after_the_projection_is_padding_before_it(pad_before_norm):
+    block = sam_golden.random_model(pad_before_norm=pad_before_norm).vision_encoder.layers[0]
+    torch.nn.init.normal_(block.layer_norm1.bias)
+    tokens = torch.randn(2, 8, 8, 64)  # windows of 3: one row and one column too few
+    padded = torch.nn.functional.pad(tokens, (0, 0, 0, 1, 0, 1))
+    normed = block.layer_norm1(padded)
+    if not pad_before_norm:
+        normed[:, 8:], normed[:, :, 8:] = 0, 0
+    expected = join_windows(block.attn(split_windows(normed, 3)), 3, padded.shape[1:3])[:, :8, :8]
+    torch.testing.assert_close(block.attend(tokens), expected, atol=1e-5, rtol=1e-5)
 
 
 def test_windows_split_and_join():
@@ -110,6 +112,19 @@ def test_high_pass_removes_what_is_slow_and_keeps_what_is_fast():
     # Each image and channel for itself, and no shift between them.
     both = torch.cat([slow, fast], dim=1)
     torch.testing.assert_close(high_pass(both)[:, 1:], high_pass(fast))
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "rate"), [(64, 64, 0.25), (32, 48, 0.3), (33, 31, 0.25), (16, 16, 1.0)]
+)
+def test_high_pass_by_its_definition(height, width, rate):
+    pixels = torch.randn(2, 3, height, width)
+    half = int((height * width * rate) ** 0.5 // 2)
+    spectrum = torch.fft.fftshift(torch.fft.fft2(pixels.double()), dim=(-2, -1))
+    y, x = height // 2, width // 2
+    spectrum[..., max(0, y - half) : y + half, max(0, x - half) : x + half] = 0
+    expected = torch.fft.ifft2(torch.fft.ifftshift(spectrum, dim=(-2, -1))).real.abs()
+    torch.testing.assert_close(high_pass(pixels, rate).double(), expected, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("adapter", ["none", "sam-adapter", "medical-adapter"])

@@ -1,10 +1,11 @@
 import json
 
+import cv2
 import numpy as np
 import pytest
 import sam_golden
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from samodal.errors import InputError
@@ -111,3 +112,33 @@ def test_coverage_lies_where_the_mask_lies():
     expected = np.zeros((32, 32))
     expected[4:8, 8:16] = 1
     np.testing.assert_allclose(cells[0], expected, atol=1e-6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(1, 150), st.integers(1, 150), st.integers(0, 2**32 - 1), st.floats(-3, 1), st.integers(1, 9)
+)
+def test_a_mask_in_its_box_is_the_mask_in_the_frame(height, width, seed, shift, blur):
+    rng = np.random.default_rng(seed)
+    logits = cv2.blur(rng.normal(shift, 2, (16, 16)), (blur, blur)).astype(np.float32)
+    if rng.random() < 0.5:  # somewhere in a small box, or right at zero
+        far = np.ones((16, 16), bool)
+        y, x = rng.integers(0, 16, 2)
+        far[y : y + 4, x : x + 4] = False
+        logits[far] = -4
+    if rng.random() < 0.2:
+        logits = np.round(logits)
+    given, resized = torch.from_numpy(logits), images.resized_size((height, width), 64)
+    whole = images.logits_to_frame(given[None, None], 64, resized, (height, width))[0, 0] > 0
+    assert torch.equal(images.mask_in_frame(given, 64, resized, (height, width)), whole)
+
+
+@pytest.mark.parametrize("size", [(1080, 1920), (375, 1242), (360, 640), (1024, 1024), (700, 300)])
+def test_a_mask_in_its_box_at_full_size(size):
+    rng = np.random.default_rng(1)
+    resized = images.resized_size(size, 1024)
+    for spread in (3, 10, 40):
+        noise = cv2.GaussianBlur(rng.standard_normal((256, 256)), (0, 0), spread)
+        logits = torch.from_numpy((noise / noise.std() * 5 - 10).astype(np.float32))
+        whole = images.logits_to_frame(logits[None, None], 1024, resized, size)[0, 0] > 0
+        assert torch.equal(images.mask_in_frame(logits, 1024, resized, size), whole)

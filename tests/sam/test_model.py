@@ -184,10 +184,18 @@ def test_no_bit_depends_on_the_chunk_or_the_company(model, frame, prompts, kinds
 
 def test_no_bit_of_an_embedding_depends_on_the_company(model, frame):
     frames = [frame, frame[:, ::-1], frame[:30]]
-    together = model.encode_batch([np.ascontiguousarray(frame) for frame in frames])
-    for embedding, alone in zip(together, frames, strict=True):
-        assert torch.equal(embedding.embedding, model.encode(np.ascontiguousarray(alone)).embedding)
+    frames = [np.ascontiguousarray(frame) for frame in frames]
+    for embedding, alone in zip(model.encode_batch(frames), frames, strict=True):
+        assert torch.equal(embedding.embedding, model.encode(alone).embedding)
         assert embedding.original_size == alone.shape[:2]
+    for company in (frames, frames[:1], frames * 2):
+        for embedding, expected in zip(
+            model.encode_batch(company, 2), model.encode_batch(frames * 2, 2), strict=False
+        ):
+            assert torch.equal(embedding.embedding, expected.embedding)
+            assert embedding.input_size == expected.input_size
+    for embedding, alone in zip(model.encode_batch(frames, 2), frames, strict=True):
+        torch.testing.assert_close(embedding.embedding, model.encode(alone).embedding, atol=1e-5, rtol=1e-4)
 
 
 def test_shapes_of_the_answer(model, frame, prompts):
