@@ -23,10 +23,10 @@ def look(log: AnswerLog | None, monkeypatch: pytest.MonkeyPatch, stop_after: int
     encoded = 0
     encode_batch = MODEL.encode_batch
 
-    def counting(frames: list[np.ndarray]) -> list:
+    def counting(frames: list[np.ndarray], together: int = 1) -> list:
         nonlocal encoded
         encoded += len(frames)
-        return encode_batch(frames)
+        return encode_batch(frames, together)
 
     frames_done = 0
 

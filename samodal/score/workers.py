@@ -11,8 +11,8 @@ MOST_WORKERS = 8
 ENOUGH = 10_000
 """Masks of truth from which on there is a pool.
 
-Two processes for `compare` of 7, 14 and 20 videos x 100 frames x 15 instances of 1080x1920 (10,500 to 30,000 masks) took
-6.0, 10.7 and 15.7 s where one took 9.2, 18.1 and 26.6 s: 1.5 to 1.7 times as fast. A worker's start is 0.6 s.
+Two processes for `compare` of 7, 14 and 20 videos x 100 frames x 15 instances of 1080x1920 (10,500 to 30,000 masks)
+took 6.0, 10.7 and 15.7 s where one took 9.2, 18.1 and 26.6 s: 1.5 to 1.7 times as fast. A worker's start is 0.6 s.
 """
 
 
