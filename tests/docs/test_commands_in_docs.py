@@ -8,6 +8,8 @@ import glob
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 import webbrowser
 from pathlib import Path
 
@@ -56,6 +58,7 @@ def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         assert run(words_of("samodal synth data --split val --videos 1 --seed 123456")[1:]) == 0
+        assert run(words_of("samodal synth data --split train --videos 1")[1:]) == 0
         for written in (
             "truth.json --to youtube-vis",
             "predictions.json --to youtube-vis-results",
@@ -117,6 +120,9 @@ def test_what_stands_on_a_page_runs(page: Path, stand_ins: Path, folder: Path) -
             continue
         for line in block.replace("\\\n", " ").splitlines():
             if line.split("#")[0].strip() and not line.startswith(tuple(ELSEWHERE)):
-                words = words_of(line)
-                assert words[0] == "samodal", f"{page.name}: {line}: what is this?"
-                assert run(words[1:]) == 0, f"{page.name}: {line}"
+                command, *words = words_of(line)
+                if command == "python":
+                    subprocess.run([sys.executable, ROOT / words[0], *words[1:]], check=True)
+                    continue
+                assert command == "samodal", f"{page.name}: {line}: what is this?"
+                assert run(words) == 0, f"{page.name}: {line}"
