@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow bench lint nano clean
+.PHONY: demo test test-slow bench docs lint nano clean
 
 demo: .venv/installed
 	$(BIN)/samodal demo
@@ -22,6 +22,10 @@ bench: .venv/installed-test
 	$(BIN)/python benchmarks/bench_train.py
 	$(BIN)/python benchmarks/bench_tracking.py
 	$(BIN)/python benchmarks/bench_speed.py
+
+# The site of the documentation, in runs/site
+docs: .venv/installed-test
+	$(BIN)/mkdocs build
 
 lint: .venv/installed-test
 	$(BIN)/ruff check --fix .
