@@ -20,7 +20,7 @@ _HOMES = {
     "VideoTracks": "samodal.video",
     "open_dataset": "samodal.data",
 }
-_MODULES = ("masks", "motion", "prompts", "recover", "score", "show", "track")
+_MODULES = ("masks", "motion", "prompts", "recover", "score", "show", "track", "vis")
 
 __all__ = [
     "AmodalSam",

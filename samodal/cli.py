@@ -16,6 +16,7 @@ from samodal.errors import InputError, StoppedError
 from samodal.prompts import PromptOptions
 from samodal.train.options import ModelOptions, TrainOptions
 from samodal.train.recipe import read_recipe
+from samodal.vis.options import VisOptions
 
 
 @dataclass
@@ -52,9 +53,11 @@ class Predict:
 
     video: Positional[str]
     """A video file, a folder of frames, or a glob pattern in quotes."""
-    visible: Path
+    visible: str
     """Visible masks: YouTube-VIS results (GenVIS writes them), KITTI MOTS txt, or a folder of PNG id maps or 0/255
-    masks (DAVIS)."""
+    masks (DAVIS); or auto: they are found by --vis.model."""
+    vis: VisOptions = field(default_factory=VisOptions)
+    """What finds the visible masks with --visible auto."""
     model: str = "samodal-nano"
     """samodal-nano (bundled), a model folder, a Hugging Face id, or a checkpoint of segment-anything or S-AModal."""
     adapter: Literal["none", "sam-adapter", "medical-adapter", "lora"] = "none"

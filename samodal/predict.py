@@ -2,6 +2,7 @@
 
 import glob
 import hashlib
+from collections.abc import Callable
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -21,6 +22,8 @@ from samodal.sam import AmodalSam
 from samodal.sam.load import load_model
 from samodal.track import PointTracker, open_tracker
 from samodal.video import Video, VideoTracks
+from samodal.vis import open_vis
+from samodal.vis.run import FOUND_LOG, find_visible
 
 if TYPE_CHECKING:
     from samodal.cli import Predict
@@ -29,10 +32,11 @@ if TYPE_CHECKING:
 def predict(command: "Predict") -> None:
     """Read, predict, write; say at the end what was found and where it lies."""
     video = Video.open(command.video)
-    visible = read_visible(command.visible, video, command.video_id)
     out = command.out or Path("runs/predict") / video.name
     device = torch.device("cpu") if command.backend != "torch" and command.device is None else None
-    model = load_model(command.model, command.adapter, device=device or choose_device(command.device))
+    device = device or choose_device(command.device)
+    find_masks = open_visible(command, video, device)
+    model = load_model(command.model, command.adapter, device=device)
     model = use_backend(model, command.backend, command.dtype, command.compile)
     segmenter = AmodalVideoSegmenter(
         model,
@@ -47,7 +51,7 @@ def predict(command: "Predict") -> None:
     weights = fingerprint(model)
     facts = run_facts(
         video=str(command.video),
-        visible=str(command.visible),
+        visible=f"auto: {command.vis.model}" if command.visible == "auto" else command.visible,
         model=command.model,
         tracker=command.tracker,
         weights=weights,
@@ -59,16 +63,34 @@ def predict(command: "Predict") -> None:
         dtype=command.dtype,
     )
     prepare_folder(out)
+    visible = find_masks(out)
+    del find_masks  # and a model with it
     with progress("predicting", len(video)) as advance:
         log = AnswerLog(out / "answers.part.jsonl", identity(command, model, weights, video, visible))
         tracks = segmenter.follow(segmenter.look(video, visible, advance, log))
     write_results(out, video, tracks, facts)
     log.remove()
+    (out / FOUND_LOG).unlink(missing_ok=True)
     hidden = sum(state == "hidden" for track in tracks for state in track.states)
     print(
         f"{len(tracks)} tracks in {len(video)} frames, {hidden} masks of completely hidden instances\n"
-        f"{out}: amodal.json, overlay.mp4, report.html (open it: samodal show {out})"
+        f"{out}: {'visible.json, ' if command.visible == 'auto' else ''}amodal.json, overlay.mp4, report.html "
+        f"(open it: samodal show {out})"
     )
+
+
+def open_visible(command: "Predict", video: Video, device: torch.device) -> Callable[[Path], VideoTracks]:
+    """What gives the visible masks, once there is a folder for the results; what cannot work is said at once.
+
+    Raises:
+        InputError: the file of masks does not fit the video, or what should find them cannot be loaded.
+    """
+    if command.visible != "auto":
+        tracks = read_visible(command.visible, video, command.video_id)
+        return lambda out: tracks
+    vis = open_vis(command.vis, device)
+    about = [video.name, len(video), *video.size, *_stamps(command.video)]
+    return lambda out: find_visible(vis, command.vis, video, out, about)
 
 
 def identity(

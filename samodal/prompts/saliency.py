@@ -1,15 +1,12 @@
 """Saliency: how much every place of an image catches the eye. One model is built in, others plug in by name."""
 
-import os
-import sys
-from importlib import import_module
-from operator import attrgetter
 from typing import Protocol
 
 import cv2
 import numpy as np
 
 from samodal.errors import InputError
+from samodal.plugins import load_function
 
 
 class Saliency(Protocol):
@@ -73,30 +70,12 @@ def load_saliency(name: str) -> Saliency:
     """
     if name in MODELS:
         return MODELS[name]
-    module_name, _, function = name.partition(":")
-    if not module_name or not function:
+    module, _, function = name.partition(":")
+    if not module or not function:
         raise InputError(
             f"saliency {name!r} is not known; choose {', '.join(MODELS)}, or package.module:function"
         )
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())
-    try:
-        module = import_module(module_name)
-    except Exception as error:  # the module is somebody else's: anything can happen in it
-        missing = isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(f"{error.name}.")
-        reason = (
-            f"no module {error.name!r}; install it, or start samodal in its folder"  # type: ignore[attr-defined]
-            if missing
-            else f"importing {module_name} fails: {type(error).__name__}: {error}"
-        )
-        raise InputError(f"saliency {name}: {reason}") from error
-    try:
-        model = attrgetter(function)(module)
-    except AttributeError as error:
-        raise InputError(f"saliency {name}: {module_name} has no {function!r}") from error
-    if not callable(model):
-        raise InputError(f"saliency {name}: {function!r} is a {type(model).__name__}, not a function")
-    return model
+    return load_function(name, "saliency")
 
 
 def saliency_map(image: np.ndarray, name: str = DEFAULT) -> np.ndarray:
