@@ -59,16 +59,17 @@ class Predict:
     vis: VisOptions = field(default_factory=VisOptions)
     """What finds the visible masks with --visible auto."""
     model: str = "samodal-nano"
-    """samodal-nano (bundled), a model folder, a Hugging Face id, or a checkpoint of segment-anything or S-AModal."""
+    """samodal-nano (bundled), a model folder, a Hugging Face id, a checkpoint of segment-anything or S-AModal, or the
+    name of a downloaded one: sam-vit-b, sam-vit-l, sam-vit-h."""
     adapter: Literal["none", "sam-adapter", "medical-adapter", "lora"] = "none"
     """For checkpoints of S-AModal: with which adapter they were trained."""
     out: Path | None = None
     """Where the results go; runs/predict/<name of the video or of its folder> if not said."""
     tracker: str = "motion"
     """Who follows hidden instances: motion (needs no weights), or a point tracker that votes beside it: cotracker (v1,
-    S-AModal's), cotracker3, lucas-kanade, or one that another package brings."""
+    S-AModal's), cotracker3, lucas-kanade, raft, or one that another package brings."""
     tracker_weights: Path | None = None
-    """The checkpoint of cotracker or cotracker3."""
+    """The checkpoint of cotracker, cotracker3 or raft; the one that samodal download fetched if not said."""
     recover: Literal["two-sided", "online", "reference", "none"] = "two-sided"
     """How gaps are filled: looking at both sides; only at the past; by the rule of S-AModal, which needs a point
     tracker; or not at all."""
@@ -321,6 +322,27 @@ class Export:
 
 
 @dataclass
+class Download:
+    """Fetch a published checkpoint by name, once; other commands then find it by that name.
+
+    A download that was cut off goes on where it was.
+    """
+
+    name: Positional[str] = ""
+    """Which one; --list says what there is."""
+    list: bool = False
+    """Say what there is, with sizes and licences."""
+
+    def run(self) -> None:
+        """List, or fetch."""
+        from samodal.download import run as download
+
+        if not self.name and not self.list:
+            raise InputError("download: no name; samodal download --list says what there is")
+        download(self)
+
+
+@dataclass
 class Show:
     """Open the report of a result folder in the browser, or write a figure from it."""
 
@@ -355,7 +377,7 @@ class Show:
             print(f"no browser here; open {report.resolve()}")
 
 
-Command = Demo | Predict | Train | Synth | Score | Convert | Check | Export | Show
+Command = Demo | Predict | Train | Synth | Score | Convert | Check | Download | Export | Show
 
 
 def _commands(arguments: list[str]) -> Any:
@@ -368,6 +390,7 @@ def _commands(arguments: list[str]) -> Any:
         | Annotated[Score, tyro.conf.subcommand("score")]
         | Annotated[Convert, tyro.conf.subcommand("convert")]
         | Annotated[Check, tyro.conf.subcommand("check")]
+        | Annotated[Download, tyro.conf.subcommand("download")]
         | Annotated[Export, tyro.conf.subcommand("export")]
         | Annotated[Show, tyro.conf.subcommand("show")]
     )

@@ -106,6 +106,11 @@ def read_json(path: str | Path) -> Any:
         raise InputError(f"{path}: not valid JSON ({error})") from None
 
 
+def cache_folder() -> Path:
+    """Where exports and downloaded checkpoints are kept; may be deleted at any time."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "samodal"
+
+
 def _umask() -> int:
     value = os.umask(0)
     os.umask(value)

@@ -122,18 +122,15 @@ def _stamps(source: str) -> list[int]:
 
 
 def choose_tracker(name: str, weights: Path | None, device: torch.device) -> str | PointTracker:
-    """The point tracker of a name, with its weights where it needs some; "motion" as it is.
+    """The point tracker of a name, with its weights (None: those downloaded) where it needs some; "motion" as it is.
 
     Raises:
         InputError: weights are missing, not needed, or not readable.
     """
-    needing = ("cotracker", "cotracker3")
-    if name in needing and weights is None:
-        raise InputError(f"--tracker {name}: needs its checkpoint; say --tracker-weights FILE")
-    if weights is None:
-        return name
-    if name in ("motion", "lucas-kanade"):
+    if name in ("motion", "lucas-kanade") and weights is not None:
         raise InputError(f"--tracker-weights {weights}: --tracker {name} has no weights")
+    if weights is None and name not in ("cotracker", "cotracker3", "raft"):
+        return name
     return open_tracker(name, weights=weights, device=str(device))
 
 

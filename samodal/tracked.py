@@ -5,7 +5,7 @@ frame computes it once for all instances.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from samodal import masks
 from samodal.masks import Rle
 from samodal.motion import Prediction
 from samodal.motion.observation import observe
-from samodal.motion.votes import Votes, fuse, vote
+from samodal.motion.votes import can_vote, fuse, vote
 from samodal.point_shift import Follow, begins_at_border, gaps
 from samodal.prompts import pick_points, prompt_rng
 from samodal.track import PointTracker
@@ -47,6 +47,25 @@ class Paths:
     window: range
     xy: np.ndarray
     visible_prob: np.ndarray
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What points on an instance say of the frames in which it is hidden.
+
+    Attributes:
+        votes: hidden frame -> where the instance is.
+        points: hidden frame -> (P, 2), where those points are that could vote; on whichever side they were known.
+    """
+
+    votes: dict[int, Prediction]
+    points: dict[int, np.ndarray]
+
+    def marked(self, track: Track) -> Track:
+        """The same track, with these points in its hidden frames."""
+        pairs = zip(track.points, track.states, strict=True)
+        points = [self.points.get(k) if state == "hidden" else xy for k, (xy, state) in enumerate(pairs)]
+        return replace(track, points=points)
 
 
 def follow_all(tasks: Iterable[Task], tracker: PointTracker, video: Video) -> dict[tuple[int, ...], Paths]:
@@ -102,7 +121,7 @@ def follow_of(tracks: Sequence[Track], tracker: PointTracker, video: Video) -> C
 
 def votes_of(
     tracks: Sequence[Track], tracker: PointTracker, video: Video, both_sides: bool, seed: int
-) -> dict[int, Votes]:
+) -> dict[int, Heard]:
     """Track id -> what points on the instance say of each frame in which it is hidden.
 
     Nothing, if the tracker only follows what is seen: its points stick to whatever hides the instance.
@@ -142,7 +161,7 @@ def votes_of(
                     tasks.append(Task(key, queries, range(min(frame, last), max(frame + 1, following))))
                     sides[key] = (frame, range(last + 1, following))
     paths = follow_all(tasks, tracker, video)
-    result: dict[int, dict[int, Prediction]] = {track.track_id: {} for track in tracks}
+    result = {track.track_id: Heard({}, {}) for track in tracks}
     by_id = {track.track_id: track for track in tracks}
     for key, (frame, hidden) in sides.items():
         shown = observe(frame, _known(by_id[key[0]].amodal[frame]), 1.0)
@@ -150,11 +169,14 @@ def votes_of(
         starts = path.xy[frame - path.window.start]
         for k in hidden:
             at = k - path.window.start
-            said = vote(starts, path.xy[at], path.visible_prob[at], shown.center, shown.scale, abs(k - frame))
+            ends, seen, heard = path.xy[at], path.visible_prob[at], result[key[0]]
+            said = vote(starts, ends, seen, shown.center, shown.scale, abs(k - frame))
             if said is not None:
-                before = result[key[0]].get(k)
-                result[key[0]][k] = said if before is None else fuse(before, said)
-    return dict(result)
+                heard.votes[k] = fuse(heard.votes[k], said) if k in heard.votes else said
+            able = ends[can_vote(ends, seen)]
+            if len(able):
+                heard.points[k] = np.concatenate([heard.points.get(k, able[:0]), able])
+    return result
 
 
 def _known(rle: Rle | None) -> Rle:

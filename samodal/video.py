@@ -72,7 +72,8 @@ class Track:
         amodal: the full mask, None where the instance is absent or gone.
         states: see `State`.
         scores: confidence of each amodal mask in [0, 1]; decays inside a gap.
-        points: (K, 2) int64 prompt points (x, y), None where none were drawn.
+        points: (K, 2) prompt points (x, y), int64, or where it is hidden the points that were tracked there, float64;
+            None where there are none.
         reasons: why a frame is hidden or gone, in words; None otherwise.
         occluders: track id of the instance that hides most of the hidden part; None where no known one does.
         depths: place of the instance among those of the frame, 0 the nearest (see `samodal.depth`); None without mask.
@@ -107,6 +108,15 @@ class Track:
     def occlusion_rates(self) -> list[float | None]:
         """Hidden area / amodal area of every frame; None where there is no amodal mask."""
         return [masks.occlusion_rate(*pair) for pair in zip(self.amodal, self.visible, strict=True)]
+
+    @property
+    def ages(self) -> list[int | None]:
+        """For how many frames it has not been seen: 0 where it is visible, None before the first sighting."""
+        ages: list[int | None] = []
+        for state in self.states:
+            before = ages[-1] if ages else None
+            ages.append(0 if state == "visible" else None if before is None else before + 1)
+        return ages
 
 
 @dataclass
@@ -176,11 +186,12 @@ def _track_to_json(track: Track, video_id: int) -> dict[str, Any]:
         "states": track.states,
         "scores": [_rounded(score) for score in track.scores],
         "reasons": track.reasons,
+        "ages": track.ages,
         "occluders": track.occluders,
         "depths": track.depths,
         "visible_segmentations": track.visible,
         "occlusion_rates": [_rounded(rate) for rate in track.occlusion_rates],
-        "points": [None if xy is None else np.asarray(xy).tolist() for xy in track.points],
+        "points": [None if xy is None else np.round(xy, 2).tolist() for xy in track.points],
     }
 
 
@@ -193,7 +204,7 @@ def _track_from_json(entry: dict[str, Any]) -> Track:
         amodal=entry["segmentations"],
         states=entry["states"],
         scores=entry["scores"],
-        points=[None if xy is None else np.asarray(xy, np.int64).reshape(-1, 2) for xy in entry["points"]],
+        points=[None if xy is None else _points_from_json(xy) for xy in entry["points"]],
         reasons=entry.get("reasons", []),
         occluders=entry.get("occluders", []),
         depths=entry.get("depths", []),
@@ -202,6 +213,12 @@ def _track_from_json(entry: dict[str, Any]) -> Track:
         if len(getattr(track, name)) != len(track):
             raise ValueError(f"track {track.track_id}: {name!r} is not as long as 'visible_segmentations'")
     return track
+
+
+def _points_from_json(values: list[list[float]]) -> np.ndarray:
+    points = np.asarray(values, np.float64).reshape(-1, 2)
+    whole = points.astype(np.int64)
+    return whole if (whole == points).all() else points
 
 
 def _rounded(value: float | None) -> float | None:

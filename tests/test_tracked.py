@@ -69,15 +69,16 @@ def test_votes_of_a_tracker_that_knows_help_the_motion(mode):
     hidden = range(10, 22)
     one = track(hidden)
     votes = votes_of([one], Oracle(), VIDEO, mode == "two-sided", seed=0)
-    assert set(votes[1]) == set(hidden)
+    assert set(votes[1].votes) == set(votes[1].points) == set(hidden)
     alone = recover_track(one, PerspectiveMotion(), mode, ego=FixedEgo())
-    helped = recover_track(one, PerspectiveMotion(), mode, ego=FixedEgo(), votes=votes[1])
+    helped = recover_track(one, PerspectiveMotion(), mode, ego=FixedEgo(), votes=votes[1].votes)
     assert mean_iou(helped, hidden) > mean_iou(alone, hidden) + 0.05
 
 
 def test_points_that_are_seen_in_a_gap_have_no_vote():
     one = track(range(10, 16))
-    assert votes_of([one], Oracle(visible_prob=0.9), VIDEO, True, seed=0)[1] == {}
+    heard = votes_of([one], Oracle(visible_prob=0.9), VIDEO, True, seed=0)[1]
+    assert heard.votes == heard.points == {}
     tracker = Oracle(through_occlusion=False)
     assert votes_of([one], tracker, VIDEO, True, seed=0) == {}
     assert tracker.calls == []
@@ -87,7 +88,22 @@ def test_votes_do_not_depend_on_the_other_tracks():
     first, second = track(range(10, 16)), track(range(12, 18), track_id=2)
     for causal in (True, False):
         alone = votes_of([first], Oracle(causal), VIDEO, True, seed=3)[1]
-        assert votes_of([second, first], Oracle(causal), VIDEO, True, seed=3)[1] == alone
+        together = votes_of([second, first], Oracle(causal), VIDEO, True, seed=3)[1]
+        assert together.votes == alone.votes
+        np.testing.assert_equal(together.points, alone.points)
+
+
+def test_points_that_vote_stand_in_the_track():
+    hidden = range(10, 14)
+    one = track(hidden)
+    heard = votes_of([one], Oracle(), VIDEO, True, seed=0)[1]
+    found = heard.marked(recover_track(one, PerspectiveMotion(), ego=FixedEgo(), votes=heard.votes))
+    for frame in hidden:
+        assert found.points[frame].shape == (24, 2)  # of both sides
+        inside = masks.decode(mask_at(frame))[tuple(np.rint(found.points[frame]).astype(int).T[::-1])]
+        assert inside.all()
+    for frame in set(range(LENGTH)) - set(hidden):
+        assert found.points[frame] is one.points[frame]
 
 
 def test_overlapping_tasks_share_a_call_of_a_tracker_that_is_not_causal():

@@ -43,6 +43,33 @@ def test_occlusion_rates():
     assert three_frames().occlusion_rates == [0.0, 0.5, 1.0]
 
 
+def test_ages_count_from_the_last_sighting():
+    states = ["absent", "visible", "hidden", "gone", "hidden", "visible", "visible", "gone"]
+    track = Track(1, 1, 1.0, [mask(1) if state == "visible" else None for state in states], states=states)
+    assert track.ages == [None, 0, 1, 2, 3, 0, 0, 1]
+    assert Track(1, 1, 1.0, [None, None]).ages == [None, None]
+
+
+def test_tracked_points_keep_their_places(tmp_path):
+    track = three_frames()
+    track.points[2] = np.array([[1.254, 2.0], [3.5, 4.25]])
+    VideoTracks(SIZE, 3, [track]).write(tmp_path / "amodal.json")
+    (back,) = VideoTracks.read(tmp_path / "amodal.json")
+    assert (back.points[0].dtype, back.points[2].dtype) == (np.int64, np.float64)
+    np.testing.assert_array_equal(back.points[2], [[1.25, 2.0], [3.5, 4.25]])
+
+
+def test_files_of_older_versions_can_be_read(tmp_path):
+    VideoTracks(SIZE, 3, [three_frames()]).write(tmp_path / "amodal.json")
+    (entry,) = json.loads((tmp_path / "amodal.json").read_text())
+    for key in ("ages", "reasons", "occluders", "depths"):
+        del entry[key]
+    (tmp_path / "old.json").write_text(json.dumps([entry]))
+    (track,) = VideoTracks.read(tmp_path / "old.json")
+    assert track.ages == [0, 0, 1]
+    assert track.reasons == track.occluders == track.depths == [None] * 3
+
+
 def test_tracks_round_trip(tmp_path):
     tracks = VideoTracks(SIZE, 3, [three_frames(), Track(9, 24, 1.0, [None, mask(4), None])], video_id=5)
     tracks.write(tmp_path / "amodal.json")

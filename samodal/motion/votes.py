@@ -46,7 +46,7 @@ def vote(
     Returns:
         Medians over the points that can be believed; None where there are not enough of them.
     """
-    good = (visible_prob < HIDDEN) & np.isfinite(ends).all(1)
+    good = can_vote(ends, visible_prob)
     if good.sum() < LEAST:
         return None
     starts, ends = starts[good], ends[good]
@@ -61,6 +61,11 @@ def vote(
     apart = 1.48 * float(np.median(off)) / len(off) ** 0.5
     sigma = float(np.hypot(apart, (NOISE + DRIFT * age) * scale))
     return Prediction((float(middle[0]), float(middle[1])), scale * zoom, sigma, sigma / scale)
+
+
+def can_vote(ends: np.ndarray, visible_prob: np.ndarray) -> np.ndarray:
+    """Which points can be on a hidden instance, bool (P,); arguments as of `vote`."""
+    return (visible_prob < HIDDEN) & np.isfinite(ends).all(1)
 
 
 def _zoom(starts: np.ndarray, ends: np.ndarray) -> float:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import torch
 
+from samodal.download import CHECKPOINTS, find
 from samodal.errors import InputError
 from samodal.sam.config import nano_config
 from samodal.sam.initialise import initialise_adapters
@@ -27,7 +28,8 @@ def load_model(
 
     Args:
         name: "samodal-nano" (bundled), a model folder, a Hugging Face id, a checkpoint file of segment-anything or
-            S-AModal, or, to train from, "scratch-nano": the size of samodal-nano with random weights.
+            S-AModal, the name of a downloaded one (`samodal.download`), or, to train from, "scratch-nano": the size of
+            samodal-nano with random weights.
         adapter: the adapter that the model has, or, with `new_adapter`, is to have. "none": the one that a folder
             has; of a checkpoint file, which does not say: none.
         adapter_dim: inner width of a new adapter; None is its usual width.
@@ -40,6 +42,8 @@ def load_model(
     Raises:
         InputError: no such model, its weights do not fit, or it has not the adapter that is asked for.
     """
+    if name in CHECKPOINTS:
+        name = str(find(name, name))
     if name == "scratch-nano":
         if not new_adapter:
             raise InputError("scratch-nano: has random weights; it is there to be trained")

@@ -12,7 +12,7 @@ from samodal import masks
 from samodal.errors import InputError
 from samodal.masks import Rle
 from samodal.show.colours import Colour, colour_of
-from samodal.show.text import INK, PLATE, paste, plate, text_width
+from samodal.show.text import INK, PLATE, own_reason, paste, plate, text_width
 from samodal.stages import ahead
 from samodal.video import Track, Video, VideoTracks
 
@@ -76,7 +76,8 @@ def draw_frame(frame: np.ndarray, tracks: VideoTracks, index: int, time: float |
     """One frame with everything that is known about it, and below it a strip with the legend.
 
     The visible part is filled with the track's colour, the hidden part hatched with it inside a dashed
-    outline of the full shape. Where nothing is visible the label says for how many frames, and the score.
+    outline of the full shape. Where nothing is visible the label says for how many frames, behind which instance (or,
+    where none is known, the reason), and the score; points that were tracked there are crosses.
 
     Args:
         frame: uint8 (H, W, 3) RGB; not changed.
@@ -101,7 +102,8 @@ def draw_frame(frame: np.ndarray, tracks: VideoTracks, index: int, time: float |
     for shape in shapes:
         _outline(picture, shape, style)
     for shape in shapes:
-        _dots(picture, shape.track.points[index], style)
+        seen = shape.track.states[index] == "visible"
+        (_dots if seen else _crosses)(picture, shape.track.points[index], style)
     _labels(picture, shapes, index, style)
     when = f"frame {index}" if time is None else f"frame {index}   {time:.2f} s"
     paste(canvas[height:], plate(when, style.font), 0, 0)
@@ -190,6 +192,12 @@ def _dots(picture: np.ndarray, points: np.ndarray | None, style: Style) -> None:
         cv2.circle(picture, (x, y), style.dot, INK, -1, cv2.LINE_AA)
 
 
+def _crosses(picture: np.ndarray, points: np.ndarray | None, style: Style) -> None:
+    for x, y in [] if points is None else np.rint(points[np.isfinite(points).all(1)]).astype(int).tolist():
+        for colour, line in ((PLATE, 2 * style.line + 1), (INK, style.line)):
+            cv2.drawMarker(picture, (x, y), colour, cv2.MARKER_TILTED_CROSS, 4 * style.dot, line, cv2.LINE_AA)
+
+
 def _labels(picture: np.ndarray, shapes: list[_Shape], index: int, style: Style) -> None:
     """A plate above each shape, or at the next place around it that is still free."""
     taken: list[tuple[int, int, int, int]] = []
@@ -208,11 +216,18 @@ def _labels(picture: np.ndarray, shapes: list[_Shape], index: int, style: Style)
 def _label(track: Track, index: int) -> str:
     if track.states[index] != "hidden":
         return str(track.track_id)
-    start = index
-    while start > 0 and track.states[start - 1] == "hidden":
+    start = index  # of the gap
+    while start > 0 and track.states[start - 1] != "visible":
         start -= 1
-    score = track.scores[index]
-    return f"{track.track_id}  hidden {index - start + 1}" + ("" if score is None else f"  {score:.2f}")
+    occluder, score = track.occluders[index], track.scores[index]
+    why = own_reason(track.reasons[index]) if occluder is None else f"behind {occluder}"
+    told = [
+        str(track.track_id),
+        f"hidden {index - start + 1}",
+        why,
+        None if score is None else f"{score:.2f}",
+    ]
+    return "  ".join(word for word in told if word)
 
 
 def _inside(x: int, y: int, w: int, h: int, picture: np.ndarray) -> tuple[int, int]:
@@ -234,7 +249,8 @@ def _legend(height: int, width: int) -> np.ndarray:
         ("visible", "fill"),
         ("hidden part", "hatch"),
         ("prompt point", "dot"),
-        ("hidden: frames unseen, score", None),
+        ("tracked point", "cross"),
+        ("hidden: frames unseen, behind whom or why, score", None),
     ]
     x, y, gap = text_width("frame 0000   000.00 s", style.font) + style.font, 0, style.font
     placed = []
@@ -262,5 +278,6 @@ def _swatch(kind: str, size: tuple[int, int], style: Style) -> np.ndarray:
     elif kind == "hatch":
         _fill(picture, _stripes(*size, style.stripe), INK, STRIPE)
     else:
-        _dots(picture, np.array([[size[1] // 2, size[0] // 2]]), style)
+        middle = np.array([[size[1] // 2, size[0] // 2]])
+        (_dots if kind == "dot" else _crosses)(picture, middle, style)
     return picture

@@ -17,6 +17,7 @@ import numpy as np
 from samodal import files, masks
 from samodal.masks import Rle
 from samodal.show.colours import colour_of, css
+from samodal.show.text import own_reason
 from samodal.video import Track, Video, VideoTracks
 
 PARTLY = 0.05
@@ -50,7 +51,7 @@ def write_report(
         run: what was run (command, versions, seed, model, ...): values are text, numbers, lists or mappings.
         scores: the content of `scores.json`, where truth is known.
         truth: the true tracks; those with the id of a predicted track are taken for the same instance.
-        tracked: the points that were followed through gaps, where points were.
+        tracked: the points that were followed through gaps; those that stand in the tracks if not given.
     """
     data = report_data(video, tracks, run, scores, truth, tracked)
     files.write_text(path, page(f"samodal: {video.name}", data))
@@ -135,25 +136,36 @@ def _track(
     tracked: Sequence[np.ndarray | None] | None,
 ) -> dict[str, Any]:
     looks = [_look(state, rate) for state, rate in zip(track.states, rates, strict=True)]
+    reasons, ages = [own_reason(reason) for reason in track.reasons], track.ages
+    prompts, followed = _prompts_and_followed(track)
     data = {
         "id": track.track_id,
         "category": track.category_id,
         "colour": css(colour_of(track.track_id)),
         "score": round(track.score, 4),
-        "spans": [
-            [look, reason, n] for (look, reason), n in _runs(list(zip(looks, track.reasons, strict=True)))
-        ],
+        "spans": [[look, reason, n] for (look, reason), n in _runs(list(zip(looks, reasons, strict=True)))],
+        "ages": [ages[i] for i in kept],
+        "occluders": [track.occluders[i] for i in kept],
+        "depths": [track.depths[i] for i in kept],
         "scores": [_rounded(track.scores[i]) for i in kept],
         "occlusion": [_rounded(rates[i]) for i in kept],
         "visible": _counts(track.visible, kept),
         "amodal": _counts(track.amodal, kept),
-        "points": _points(track.points, kept),
+        "points": _points(prompts, kept),
+        "tracked": _points(followed if tracked is None else tracked, kept),
     }
-    if tracked is not None:
-        data["tracked"] = _points(tracked, kept)
     if true is not None:
         data["iou"] = [_rounded(_iou(true.amodal[i], track.amodal[i])) for i in kept]
     return data
+
+
+def _prompts_and_followed(track: Track) -> tuple[list[np.ndarray | None], list[np.ndarray | None]]:
+    """The points of frames that show the instance, and those of the others."""
+    pairs = list(zip(track.points, track.states, strict=True))
+    return (
+        [xy if state == "visible" else None for xy, state in pairs],
+        [None if state == "visible" else xy for xy, state in pairs],
+    )
 
 
 def _look(state: str, rate: float | None) -> str:

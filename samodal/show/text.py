@@ -1,5 +1,6 @@
-"""Text as small pictures: rendered once with a real font, then only copied."""
+"""Words that are shown, and text as small pictures: rendered once with a real font, then only copied."""
 
+import re
 from functools import lru_cache
 
 import cv2
@@ -10,6 +11,14 @@ from samodal.show.colours import Colour
 
 PLATE: Colour = (22, 24, 28)
 INK: Colour = (244, 244, 244)
+
+
+def own_reason(reason: str | None) -> str | None:
+    """What a reason says besides for how long the instance has not been seen; None if that is all.
+
+    The time is shown by itself, and would make each frame another case.
+    """
+    return re.sub(r"(^|, )not seen for \d+ frames?$", "", reason) or None if reason else None
 
 
 def text_width(text: str, size: int) -> int:

@@ -1,7 +1,8 @@
 """Point trackers: where does a point of a frame go?
 
-`open_tracker` gives one by its name: "lucas-kanade" (needs nothing), "cotracker" (v1, as in S-AModal) and "cotracker3",
-which need a file of weights; or one of another package, which names it under the entry point group `samodal.trackers`:
+`open_tracker` gives one by its name: "lucas-kanade" (needs nothing), "cotracker" (v1, as in S-AModal), "cotracker3" and
+"raft", which need a file of weights (docs/trackers.md); or one of another package, which names it under the entry point
+group `samodal.trackers`:
 
     [project.entry-points."samodal.trackers"]
     tapir = "my_package.tapir:open_tapir"

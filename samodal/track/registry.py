@@ -5,6 +5,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
+from samodal.download import find
 from samodal.errors import InputError
 from samodal.track.interface import PointTracker
 
@@ -18,25 +19,32 @@ def _lucas_kanade() -> PointTracker:
 
 
 def _cotracker(
-    weights: str | Path, device: str | None = None, bf16: bool = False, **options: Any
+    weights: str | Path | None = None, device: str | None = None, bf16: bool = False, **options: Any
 ) -> PointTracker:
     from samodal.track.cotracker import open_cotracker
 
-    return open_cotracker("v1", weights, device, bf16, **options)
+    return open_cotracker("v1", find(weights, "cotracker"), device, bf16, **options)
 
 
 def _cotracker3(
-    weights: str | Path, device: str | None = None, bf16: bool = False, **options: Any
+    weights: str | Path | None = None, device: str | None = None, bf16: bool = False, **options: Any
 ) -> PointTracker:
     from samodal.track.cotracker import open_cotracker
 
-    return open_cotracker("v3", weights, device, bf16, **options)
+    return open_cotracker("v3", find(weights, "cotracker3"), device, bf16, **options)
+
+
+def _raft(weights: str | Path | None = None, device: str | None = None, updates: int = 12) -> PointTracker:
+    from samodal.track.raft import open_raft
+
+    return open_raft(find(weights, "raft"), device, updates)
 
 
 BUILT_IN: dict[str, Callable[..., PointTracker]] = {
     "lucas-kanade": _lucas_kanade,
     "cotracker": _cotracker,
     "cotracker3": _cotracker3,
+    "raft": _raft,
 }
 
 
@@ -50,8 +58,9 @@ def open_tracker(name: str, **options: Any) -> PointTracker:
 
     Args:
         name: one of `tracker_names()`.
-        options: what this tracker takes: "cotracker" and "cotracker3" the file of `weights`, `device` (None: CPU),
-            `bf16` (the encoder in bfloat16), and the arguments of `CoTracker` or `CoTracker3`.
+        options: what this tracker takes: "cotracker", "cotracker3" and "raft" the file of `weights` (None: the one that
+            `samodal download` fetched) and `device` (None: CPU); the first two `bf16` (the encoder in bfloat16) and the
+            arguments of `CoTracker` or `CoTracker3`.
 
     Raises:
         InputError: there is none of this name, it cannot be imported, or it does not take these options.

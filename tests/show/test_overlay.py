@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from samodal import masks
 from samodal.errors import InputError
+from samodal.show import overlay
 from samodal.show.colours import PALETTE, colour_of, css
 from samodal.show.overlay import draw_frame, overlay_frames, write_overlay
+from samodal.show.text import own_reason
 from samodal.video import Track, Video, VideoTracks
 
 H, W = 180, 320
@@ -93,6 +95,38 @@ def test_points_are_dots():
     different = np.argwhere((first != second).any(2))
     assert first[100, 120].min() > 200
     assert np.abs(different[:, None] - [[100, 120], [130, 140]]).max(2).min(1).max() <= 4
+
+
+def test_tracked_points_are_crosses():
+    full = square(60, 100, 160, 260)
+    places = np.array([[150.4, 100.6], [np.nan, 3.0]])
+    with_points, without = (
+        draw_frame(grey(), tracks_of(track_of(None, full, states=["hidden"], points=[xy])), 0)
+        for xy in (places, None)
+    )
+    different = np.argwhere((with_points != without).any(2))
+    assert with_points[101, 150].min() > 200
+    assert 4 < np.abs(different - [101, 150]).max() <= 8
+    assert np.abs(different - [101, 150]).min(1).max() < 8
+
+
+def test_a_hidden_one_says_how_long_behind_whom_or_why_and_how_sure():
+    states = ["visible", "hidden", "gone", "hidden", "hidden"]
+    track = track_of(None, square(1, 1, 9, 9), frames=5, states=states, scores=[0.9, 0.8, None, 0.7, None])
+    track.occluders[1] = 12
+    track.reasons[1:] = ["not seen for 1 frames", "outside the frame", "between two sightings", None]
+    assert [overlay._label(track, index) for index in (0, 1, 3, 4)] == [
+        "3",
+        "3  hidden 1  behind 12  0.80",
+        "3  hidden 3  between two sightings  0.70",
+        "3  hidden 4",
+    ]
+
+
+def test_the_time_is_cut_off_from_a_reason():
+    assert own_reason("not seen for 12 frames") is own_reason(None) is None
+    assert own_reason("moved with a point, not seen for 1 frames") == "moved with a point"
+    assert own_reason("left the frame") == "left the frame"
 
 
 def test_labels_of_neighbours_do_not_cover_each_other():

@@ -157,6 +157,23 @@ def test_truth_and_tracked_points_belong_to_their_tracks():
     assert "iou" not in report_data(video, tracks, {})["tracks"][0]
 
 
+def test_what_is_known_of_each_frame():
+    video, tracks = clip()
+    (track,) = tracks
+    track.occluders[4:9] = [2] * 5
+    track.depths[:9] = [1] * 9
+    track.points[:2] = [np.array([[25, 20]])] * 2
+    track.points[6:8] = [np.array([[25.26, 20.0]])] * 2
+    track.reasons[6:9] = [f"not seen for {age} frames" for age in (1, 2, 3)]
+    (data,) = report_data(video, tracks, {})["tracks"]
+    assert data["ages"] == [0] * 6 + [1, 2, 3, 0, 1, 2]
+    assert data["occluders"] == [None] * 4 + [2] * 5 + [None] * 3
+    assert data["depths"] == [1] * 9 + [None] * 3
+    assert data["spans"][2] == ["hidden", None, 3], "one stretch, though the words count its frames"
+    assert data["points"] == [[[25, 20]]] * 2 + [None] * 10
+    assert data["tracked"] == [None] * 6 + [[[25.3, 20.0]]] * 2 + [None] * 4
+
+
 def test_pictures_become_smaller_and_then_fewer(monkeypatch):
     rng = np.random.default_rng(0)
     noise = Video.from_frames(list(rng.integers(0, 256, (30, 90, 1300, 3), dtype=np.uint8)))

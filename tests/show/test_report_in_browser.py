@@ -49,6 +49,8 @@ def clip() -> tuple[Video, VideoTracks, VideoTracks]:
         scores=[0.9] * 20 + [None] * 4,
         reasons=[None] * 10 + ["behind another"] * 5 + [None] * 5 + [EVIL] * 4,
         points=[np.array([[20, 30]])] * 10 + [None] * 14,
+        occluders=[None] * 5 + [5] * 10 + [None] * 9,
+        depths=[1] * 20 + [None] * 4,
     )
     second = Track(5, 2, 0.8, [other] * T, [other] * T, scores=[0.8] * T)
     true = masks.encode(square(5, 5, 55, 45))
@@ -297,6 +299,24 @@ def test_hidden_instances_can_be_clicked_too(page):
     click_video(page, 20, 20)
     assert "behind another" in page.locator("#now").inner_text()
     assert "100 % hidden" in page.locator("#now").inner_text()
+
+
+def test_a_frame_is_described_with_age_occluder_and_depth(page):
+    def described(frame: int) -> str:
+        page.locator("#slider").fill(str(frame))
+        wait_for(page, frame)
+        return page.locator("#now").inner_text()
+
+    click_video(page, 20, 20)
+    assert described(0).endswith("1 instance nearer · 0 % hidden · score 0.90 · IoU with truth 0.60")
+    assert "hidden · behind another · not seen for 1 frame · behind track 5 · 1 instance nearer" in described(
+        10
+    )
+    assert "not seen for 4 frames" in described(13)
+    assert "gone" in described(22)
+    assert "not seen for 3 frames" in described(22)
+    page.keyboard.press("n")
+    assert "nearest" not in described(0)  # its depth is not known
 
 
 def test_n_and_p_go_through_the_instances(page):

@@ -96,8 +96,9 @@ def test_lucas_kanade_says_when_it_lost_a_point():
     np.testing.assert_allclose(tracks.xy[5], tracks.xy[2])
 
 
-def test_trackers_are_found_by_name():
-    assert tracker_names()[:3] == ["lucas-kanade", "cotracker", "cotracker3"]
+def test_trackers_are_found_by_name(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))  # where nothing was downloaded
+    assert tracker_names()[:4] == ["lucas-kanade", "cotracker", "cotracker3", "raft"]
     with pytest.raises(InputError, match="'kalman': not known; these are: lucas-kanade, cotracker"):
         open_tracker("kalman")
     with pytest.raises(InputError, match=r"cotracker.*weights"):
@@ -112,7 +113,7 @@ def test_other_packages_plug_in(monkeypatch):
         "broken": EntryPoint("broken", "no_such_package:Tracker", registry.GROUP),
     }
     monkeypatch.setattr(registry, "_plug_ins", lambda: entries)
-    assert tracker_names() == ["lucas-kanade", "cotracker", "cotracker3", "broken", "mine"]
+    assert tracker_names() == ["lucas-kanade", "cotracker", "cotracker3", "raft", "broken", "mine"]
     assert isinstance(open_tracker("mine"), LucasKanade)
     with pytest.raises(
         InputError, match=r"'broken': no_such_package:Tracker cannot be imported .*No module named"
