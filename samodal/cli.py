@@ -344,7 +344,7 @@ class Download:
 
 @dataclass
 class Show:
-    """Open the report of a result folder in the browser, or write a figure from it."""
+    """Open the report of a result folder in the browser, or write a figure or a recording for rerun from it."""
 
     folder: Positional[Path]
     """The --out folder of samodal predict or samodal demo."""
@@ -355,19 +355,27 @@ class Show:
     tracks: tuple[int, ...] = ()
     """Instances in the figure; all if not said."""
     video: str | None = None
-    """The video that the results are of, for a figure from it; the pictures in the report if not said."""
+    """The video that the results are of, for pictures from it; those in the report if not said."""
+    rerun: Path | None = None
+    """Write this .rrd file instead, which `rerun` opens: frames, masks, points, states, scores and occlusion over
+    time; needs pip install 'samodal[rerun]'."""
 
     def run(self) -> None:
-        """Open the page, or write the figure."""
+        """Open the page, or write what was asked for."""
         report = self.folder / "report.html"
-        if self.figure is not None:
+        if self.figure is not None or self.rerun is not None:
             from samodal.show.figure import Pictures, write_figure
+            from samodal.show.rerun_file import write_rerun
             from samodal.video import Video, VideoTracks
 
             tracks = VideoTracks.read(self.folder / "amodal.json")
             pictures = Pictures.of_video(Video.open(self.video)) if self.video else Pictures.of_report(report)
-            write_figure(self.figure, pictures, tracks, self.frames, self.tracks)
-            print(self.figure)
+            if self.figure is not None:
+                write_figure(self.figure, pictures, tracks, self.frames, self.tracks)
+                print(self.figure)
+            if self.rerun is not None:
+                write_rerun(self.rerun, pictures, tracks)
+                print(f"{self.rerun} (open it: rerun {self.rerun})")
             return
         import webbrowser
 
@@ -377,7 +385,42 @@ class Show:
             print(f"no browser here; open {report.resolve()}")
 
 
-Command = Demo | Predict | Train | Synth | Score | Convert | Check | Download | Export | Show
+@dataclass
+class App:
+    """Open a page to look at clips and images: click what is meant, load visible masks, run the whole clip.
+
+    Only this machine can open the page, unless --host says otherwise. Needs pip install 'samodal[app]'.
+    """
+
+    clips: Annotated[Positional[tuple[str, ...]], tyro.conf.arg(metavar="CLIP ...")] = ()
+    """Videos, folders of frames or images to pick from, besides those that are uploaded; the first is shown."""
+    model: str = "samodal-nano"
+    """samodal-nano (bundled), a model folder, a Hugging Face id, or a checkpoint of segment-anything or S-AModal."""
+    adapter: Literal["none", "sam-adapter", "medical-adapter", "lora"] = "none"
+    """For checkpoints of S-AModal: with which adapter they were trained."""
+    seed: int = 0
+    """Of the point prompts."""
+    device: str | None = None
+    """cpu, cuda, cuda:1, mps; the best there is if not said."""
+    backend: Literal["torch", "openvino", "onnxruntime"] = "torch"
+    """What does the arithmetic. openvino is the fastest on a CPU: pip install 'samodal[openvino]'."""
+    dtype: Literal["fp32", "bf16"] = "fp32"
+    """Of the image encoder."""
+    host: str = "127.0.0.1"
+    """Who is served: 127.0.0.1 this machine; 0.0.0.0 everyone who reaches it, without a password."""
+    port: int | None = None
+    """Of the page; the first free one from 7860 on if not said."""
+    open: bool = True
+    """Open the page in the browser."""
+
+    def run(self) -> None:
+        """Serve the page until it is interrupted."""
+        from samodal.app import run
+
+        run(self)
+
+
+Command = Demo | Predict | Train | Synth | Score | Convert | Check | Download | Export | Show | App
 
 
 def _commands(arguments: list[str]) -> Any:
@@ -393,6 +436,7 @@ def _commands(arguments: list[str]) -> Any:
         | Annotated[Download, tyro.conf.subcommand("download")]
         | Annotated[Export, tyro.conf.subcommand("export")]
         | Annotated[Show, tyro.conf.subcommand("show")]
+        | Annotated[App, tyro.conf.subcommand("app")]
     )
 
 

@@ -77,6 +77,17 @@ class Pictures:
 
         return Pictures(list(place), times, (height, width), get)
 
+    def check(self, tracks: VideoTracks, path: str | Path) -> None:
+        """Raise InputError, with the name of the file that is to be written, if the tracks are of another video."""
+        if len(tracks) and (tracks.num_frames, tracks.size) not in (
+            (len(self.times), self.size),
+            (len(self.times), (0, 0)),  # tracks without a mask do not know it
+        ):
+            raise InputError(
+                f"{path}: {len(self.times)} frames of size {self.size} (height, width), but the tracks have "
+                f"{tracks.num_frames} of size {tracks.size}; they belong to another video"
+            )
+
 
 def write_figure(
     path: str | Path,
@@ -100,14 +111,7 @@ def write_figure(
     suffix = Path(path).suffix.lower()
     if suffix not in (".png", ".gif"):
         raise InputError(f"{path}: a contact sheet is a .png, an animation a .gif")
-    if len(tracks) and (tracks.num_frames, tracks.size) not in (
-        (len(pictures.times), pictures.size),
-        (len(pictures.times), (0, 0)),  # tracks without a mask do not know it
-    ):
-        raise InputError(
-            f"{path}: {len(pictures.times)} frames of size {pictures.size} (height, width), but the tracks have "
-            f"{tracks.num_frames} of size {tracks.size}; they belong to another video"
-        )
+    pictures.check(tracks, path)
     known = [track.track_id for track in tracks]
     for what, asked, there in (("track", track_ids, known), ("frame", frames, pictures.frames)):
         if missing := sorted(set(asked) - set(there)):

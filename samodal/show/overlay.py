@@ -1,6 +1,6 @@
 """Tracks drawn on frames: what is seen is filled, what is hidden is hatched, in a dashed outline."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -72,7 +72,31 @@ def overlay_frames(video: Video, tracks: VideoTracks) -> Iterator[np.ndarray]:
         yield draw_frame(video[index], tracks, index, float(video.times[index]))
 
 
-def draw_frame(frame: np.ndarray, tracks: VideoTracks, index: int, time: float | None = None) -> np.ndarray:
+def label_of(track: Track, index: int) -> str:
+    """What stands beside a track in a frame: its id; where it is hidden, how long, why or behind whom, and the score."""
+    if track.states[index] != "hidden":
+        return str(track.track_id)
+    start = index  # of the gap
+    while start > 0 and track.states[start - 1] != "visible":
+        start -= 1
+    occluder, score = track.occluders[index], track.scores[index]
+    why = own_reason(track.reasons[index]) if occluder is None else f"behind {occluder}"
+    told = [
+        str(track.track_id),
+        f"hidden {index - start + 1}",
+        why,
+        None if score is None else f"{score:.2f}",
+    ]
+    return "  ".join(word for word in told if word)
+
+
+def draw_frame(
+    frame: np.ndarray,
+    tracks: VideoTracks,
+    index: int,
+    time: float | None = None,
+    label: Callable[[Track, int], str] = label_of,
+) -> np.ndarray:
     """One frame with everything that is known about it, and below it a strip with the legend.
 
     The visible part is filled with the track's colour, the hidden part hatched with it inside a dashed
@@ -84,6 +108,7 @@ def draw_frame(frame: np.ndarray, tracks: VideoTracks, index: int, time: float |
         tracks: of the whole video, masks of size (H, W).
         index: which frame of the video it is.
         time: seconds, for the strip.
+        label: of a track in a frame, the text beside it.
 
     Returns:
         uint8 (H + h, W, 3) RGB; the height h of the strip depends on (H, W) only.
@@ -104,7 +129,7 @@ def draw_frame(frame: np.ndarray, tracks: VideoTracks, index: int, time: float |
     for shape in shapes:
         seen = shape.track.states[index] == "visible"
         (_dots if seen else _crosses)(picture, shape.track.points[index], style)
-    _labels(picture, shapes, index, style)
+    _labels(picture, shapes, [label(shape.track, index) for shape in shapes], style)
     when = f"frame {index}" if time is None else f"frame {index}   {time:.2f} s"
     paste(canvas[height:], plate(when, style.font), 0, 0)
     return canvas
@@ -171,14 +196,15 @@ def _stripes(height: int, width: int, stripe: int) -> np.ndarray:
 def _outline(picture: np.ndarray, shape: _Shape, style: Style) -> None:
     """A thin line around what is seen; dashes on a dark line around the full shape where that is more."""
     target = picture[shape.window]
-    cv2.polylines(target, _contours(shape.visible), True, shape.colour, style.line, cv2.LINE_AA)
+    cv2.polylines(target, contours(shape.visible), True, shape.colour, style.line, cv2.LINE_AA)
     if shape.hidden.any():
-        full = _contours(shape.amodal)
+        full = contours(shape.amodal)
         cv2.polylines(target, full, True, PLATE, style.line, cv2.LINE_AA)
         cv2.polylines(target, _dashes(full, style.dash), False, shape.colour, 2 * style.line, cv2.LINE_AA)
 
 
-def _contours(mask: np.ndarray) -> list[np.ndarray]:
+def contours(mask: np.ndarray) -> list[np.ndarray]:
+    """The outer borders of a mask, uint8 0/1 (H, W): every pixel of each, int32 (n, 1, 2) as x, y."""
     return list(cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0])
 
 
@@ -198,11 +224,11 @@ def _crosses(picture: np.ndarray, points: np.ndarray | None, style: Style) -> No
             cv2.drawMarker(picture, (x, y), colour, cv2.MARKER_TILTED_CROSS, 4 * style.dot, line, cv2.LINE_AA)
 
 
-def _labels(picture: np.ndarray, shapes: list[_Shape], index: int, style: Style) -> None:
+def _labels(picture: np.ndarray, shapes: list[_Shape], texts: list[str], style: Style) -> None:
     """A plate above each shape, or at the next place around it that is still free."""
     taken: list[tuple[int, int, int, int]] = []
-    for shape in shapes:
-        label = plate(_label(shape.track, index), style.font, shape.colour)
+    for shape, text in zip(shapes, texts, strict=True):
+        label = plate(text, style.font, shape.colour)
         h, w = label.shape[:2]
         rows, columns = shape.window
         left = [columns.start, columns.stop - w]
@@ -211,23 +237,6 @@ def _labels(picture: np.ndarray, shapes: list[_Shape], index: int, style: Style)
         x, y = next((place for place in places if not _overlaps(place, w, h, taken)), places[0])
         taken.append((x, y, w, h))
         paste(picture, label, x, y, alpha=0.85)
-
-
-def _label(track: Track, index: int) -> str:
-    if track.states[index] != "hidden":
-        return str(track.track_id)
-    start = index  # of the gap
-    while start > 0 and track.states[start - 1] != "visible":
-        start -= 1
-    occluder, score = track.occluders[index], track.scores[index]
-    why = own_reason(track.reasons[index]) if occluder is None else f"behind {occluder}"
-    told = [
-        str(track.track_id),
-        f"hidden {index - start + 1}",
-        why,
-        None if score is None else f"{score:.2f}",
-    ]
-    return "  ".join(word for word in told if word)
 
 
 def _inside(x: int, y: int, w: int, h: int, picture: np.ndarray) -> tuple[int, int]:

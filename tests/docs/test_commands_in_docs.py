@@ -30,6 +30,9 @@ ELSEWHERE = {
     "export ": "a setting of the shell",
     "python benchmarks/": "minutes to an hour each",
     "scripts/train_nano.sh": "hours; tests/train runs trainings",
+    "samodal app": "serves until it is interrupted; tests/app opens it in a browser",
+    "samodal download": "needs the network; tests/test_download.py has a server of its own",
+    "samodal predict clip.mp4 --visible auto": "needs weights of others; tests/vis makes small ones",
 }
 SMALLER = [
     (r"--split train --videos \d+", "--split train --videos 1 --frames 4 --size 96x160"),

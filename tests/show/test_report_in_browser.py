@@ -1,30 +1,18 @@
 """The report as a browser shows it, opened from disk. Skipped where there is no browser."""
 
 import re
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from browsers import chromium
 
 from samodal import masks
 from samodal.show.report import write_report
 from samodal.video import Track, Video, VideoTracks
 
-playwright = pytest.importorskip("playwright.sync_api", reason="needs pip install 'samodal[browser]'")
-
 H, W, T = 60, 100, 24
-# None of them reaches the network by itself, and a container needs no sandbox of its own.
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-]
-NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 EVIL = "<img src=x onerror=alert(1)> & </script>"
 
 
@@ -65,13 +53,8 @@ def clip() -> tuple[Video, VideoTracks, VideoTracks]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator:
-    system = next((found for name in NAMES if (found := shutil.which(name))), None)
-    with playwright.sync_playwright() as runner:
-        if system is None and not Path(runner.chromium.executable_path).exists():
-            pytest.skip("no Chromium here; `playwright install chromium` brings one")
-        browser = runner.chromium.launch(executable_path=system, args=FLAGS)
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

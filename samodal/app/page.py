@@ -1,0 +1,220 @@
+"""The page of the app: what is on it, and which function of `session` each part calls."""
+
+import functools
+import html
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before gradio is imported
+
+import gradio as gr
+
+from samodal.app import session as work
+from samodal.app.drawing import describe, draw
+from samodal.app.session import RESULT_FILES, Session
+from samodal.errors import InputError
+from samodal.pipeline import AmodalVideoSegmenter
+
+DEMO = "a clip of the procedural world, with masks"
+KEEP, NOT, BOX = "keep", "not", "box"
+LEGEND = (
+    "Filled: seen. Hatched, in a dashed outline of the full shape: hidden. Beside it: the number of the instance and "
+    "the IoU that the model expects of its mask."
+)
+FROM_MASKS = (
+    "This model was trained to be shown visible masks: from clicks alone its answers are rough. "
+    "`samodal app --model` takes others."
+)
+# A click with the right button says "not", whatever is chosen; so does a long touch on most phones.
+RIGHT_CLICK = """
+<script>
+document.addEventListener("contextmenu", (event) => {
+  const picture = event.target.closest("#picture img");
+  if (!picture) return;
+  event.preventDefault();
+  window.samodalRight = true;
+  picture.dispatchEvent(new MouseEvent("click", { bubbles: true, clientX: event.clientX, clientY: event.clientY }));
+});
+</script>
+"""
+TAKE_MODE = """(session, mode) => {
+  const right = window.samodalRight;
+  window.samodalRight = false;
+  return [session, right ? "not" : mode];
+}"""
+CSS = """
+#picture img { cursor: crosshair; }
+#notes table { width: auto; }
+"""
+FONTS = ("system-ui", "sans-serif"), ("ui-monospace", "monospace")  # of the system: nothing is fetched
+
+
+def build(
+    segmenter: AmodalVideoSegmenter, facts: dict[str, Any], folder: Path, clips: Sequence[str] = ()
+) -> gr.Blocks:
+    """The page.
+
+    Args:
+        segmenter: the method; its model answers the clicks, too.
+        facts: what else a report says about the run.
+        folder: for the results, a new folder in it for each run.
+        clips: files and folders on this machine that can be picked.
+    """
+
+    def shown(session: Session | None) -> tuple[Any, ...]:
+        """What every event gives back: the session, picture, notes, the slider's place, whether a clip can be run."""
+        if session is None:
+            raise InputError("open a clip or an image first")
+        session = work.look(session, segmenter)
+        place = gr.update(value=session.frame)
+        can_run = gr.update(interactive=session.visible is not None)
+        return session, draw(session), describe(session), place, can_run
+
+    def opened(session: Session) -> tuple[Any, ...]:
+        """The same for another clip, and the length of the slider, and no results."""
+        state, picture, notes, _, can_run = shown(session)
+        last = len(session.video) - 1
+        slider = gr.update(value=0, maximum=max(1, last), visible=last > 0)
+        return state, picture, notes, slider, can_run, gr.update(value=None, visible=False)
+
+    @told
+    def upload(paths: list[str] | None) -> tuple[Any, ...]:
+        return opened(work.open_clip(paths)) if paths else (gr.skip(),) * 6
+
+    @told
+    def pick(name: str | None) -> tuple[Any, ...]:
+        if not name:
+            return (gr.skip(),) * 6
+        return opened(work.open_demo() if name == DEMO else work.open_clip(name))
+
+    @told
+    def load(session: Session | None, paths: list[str] | None) -> tuple[Any, ...]:
+        if session is None or not paths:
+            return shown(session)
+        return shown(work.load_visible(session, paths))
+
+    @told
+    def slide(session: Session, frame: int) -> tuple[Any, ...]:
+        return shown(work.go_to(session, frame))
+
+    @told
+    def click(session: Session, mode: work.Mode, place: gr.SelectData) -> tuple[Any, ...]:
+        x, y = place.index
+        return shown(work.click(session, round(x), round(y), mode))
+
+    @told
+    def undo(session: Session | None) -> tuple[Any, ...]:
+        return shown(session and work.undo(session))
+
+    @told
+    def clear(session: Session | None) -> tuple[Any, ...]:
+        return shown(session and work.clear(session))
+
+    @told
+    def run(session: Session, progress: gr.Progress = gr.Progress()) -> tuple[Any, ...]:  # noqa: B008
+        out = Path(tempfile.mkdtemp(dir=folder))
+
+        def advance(done: int, total: int) -> None:
+            last = done == total
+            progress((done, total), "writing overlay and report" if last else "predicting", unit="frames")
+
+        session = work.run_clip(session, segmenter, out, facts, advance)
+        files = [str(out / name) for name in RESULT_FILES]
+        return *shown(session), gr.update(value=files, visible=True)
+
+    with gr.Blocks(title="samodal", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
+        state = gr.State(None)
+        gr.Markdown("# samodal\nVisible masks in, full shapes out, also of what is hidden.")
+        with gr.Row():
+            with gr.Column(scale=3, min_width=340):
+                picture = gr.Image(
+                    label="Frame", show_label=False, interactive=False, format="jpeg", elem_id="picture",
+                    buttons=["fullscreen"],
+                    placeholder="Open a clip or an image",
+                )  # fmt: skip
+                slider = gr.Slider(0, 1, 0, step=1, label="Frame", visible=False, elem_id="slider")
+                gr.Markdown(LEGEND)
+                notes = gr.Markdown(elem_id="notes")
+            with gr.Column(scale=1, min_width=300):
+                with gr.Group():
+                    uploaded = gr.File(
+                        label="Clip or image", file_count="multiple", height=120, elem_id="clip"
+                    )
+                    picked = gr.Dropdown([*clips, DEMO], value=None, label="or pick one", elem_id="pick")
+                mode = gr.Radio(
+                    [("keep", KEEP), ("not", NOT), ("box: two corners", BOX)], value=KEEP,
+                    label="A click on the picture says", info="The right button always says not.", elem_id="mode",
+                )  # fmt: skip
+                with gr.Row():
+                    back = gr.Button("Undo", size="sm", min_width=80, elem_id="undo")
+                    none = gr.Button("Clear", size="sm", min_width=80, elem_id="clear")
+                loaded = gr.File(label="Visible masks", file_count="multiple", height=120, elem_id="masks")
+                start = gr.Button("Run the clip", variant="primary", interactive=False, elem_id="run")
+                results = gr.File(label="Results", interactive=False, visible=False, elem_id="results")
+                if "mask" in segmenter.model.config.prompt_kinds:
+                    gr.Markdown(FROM_MASKS)
+
+        # One thing at a time: model and decoder of the video are shared by all events.
+        common = {"concurrency_id": "model", "concurrency_limit": 1, "api_visibility": "private"}
+        every = [state, picture, notes, slider, start]
+        quick = common | {"show_progress": "minimal", "show_progress_on": [notes]}
+        uploaded.upload(upload, uploaded, [*every, results], **common)
+        picked.input(pick, picked, [*every, results], **common)
+        loaded.upload(load, [state, loaded], every, **common)
+        slider.input(slide, [state, slider], every, trigger_mode="always_last", **quick)
+        picture.select(click, [state, mode], every, js=TAKE_MODE, trigger_mode="multiple", **quick)
+        back.click(undo, state, every, **quick)
+        none.click(clear, state, every, **quick)
+        start.click(run, state, [*every, results], show_progress_on=[results], **common)
+        if clips:
+            page.load(lambda: pick(clips[0]), None, [*every, results], **common)
+    return page
+
+
+def serve(page: gr.Blocks, host: str, port: int | None, open_browser: bool) -> str:
+    """Serve the page in the background.
+
+    Returns:
+        Its address.
+
+    Raises:
+        InputError: the port is taken.
+    """
+    sans, mono = FONTS
+    try:
+        _, address, _ = page.launch(
+            server_name=host,
+            server_port=port,
+            inbrowser=open_browser,
+            prevent_thread_lock=True,
+            quiet=True,
+            share=False,
+            show_error=True,
+            ssr_mode=False,
+            mcp_server=False,
+            run_history=False,
+            enable_monitoring=False,
+            footer_links=[],
+            theme=gr.themes.Default(font=sans, font_mono=mono),
+            css=CSS,
+            head=RIGHT_CLICK,
+        )
+    except OSError:
+        raise InputError(f"--port {port}: is taken on {host}; choose another one, or none") from None
+    return address
+
+
+def told(event: Callable[..., Any]) -> Callable[..., Any]:
+    """The same event; what is wrong with the input is said on the page, in one line."""
+
+    @functools.wraps(event)
+    def wrapped(*args: Any) -> Any:
+        try:
+            return event(*args)
+        except InputError as error:
+            raise gr.Error(html.escape(str(error)), print_exception=False) from None
+
+    return wrapped
