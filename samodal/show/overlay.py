@@ -73,7 +73,7 @@ def overlay_frames(video: Video, tracks: VideoTracks) -> Iterator[np.ndarray]:
 
 
 def label_of(track: Track, index: int) -> str:
-    """What stands beside a track in a frame: its id; where it is hidden, how long, why or behind whom, and the score."""
+    """What stands beside a track in a frame: its id; where it is hidden, how long, behind whom or why, the score."""
     if track.states[index] != "hidden":
         return str(track.track_id)
     start = index  # of the gap
