@@ -1,6 +1,6 @@
 """Who is who over time: masks found frame by frame, put together to tracks, from the masks alone.
 
-Every track expects its mask where a box of constant velocity would carry it. Frame by frame the masks found are given
+Every track expects its mask where its velocity carries it. Frame by frame the masks found are given
 to the tracks by the overlap with what these expect, in three rounds: sure masks; unsure ones, to tracks that go on
 without a break; and what is left, by their boxes with a margin, for things that jump or come out of hiding. Sure masks
 that nobody expects begin new tracks. (The first two rounds are those of ByteTrack, Zhang et al., ECCV 2022; the margin
@@ -24,12 +24,14 @@ PATIENCE = 30
 """Frames without a mask after which a track is over."""
 SHORTEST = 3
 """Frames with a mask that a track needs to be one; fewer in videos that are shorter."""
-SURE_IOU, UNSURE_IOU, BOX_IOU = 0.2, 0.5, 0.1
+SURE_IOU, UNSURE_IOU, BOX_IOU = 0.3, 0.5, 0.1
 """The least overlap in each of the rounds."""
-MARGIN = 0.3
+MARGIN = 0.6
 """Of a box, on each side, as a share of its side."""
 SMOOTH = 0.5
 """Share of the last step in the velocity."""
+LASTING = 0.9
+"""Of the velocity, what is left of it a frame later while the track has no mask."""
 
 
 def associate(
@@ -79,27 +81,26 @@ def associate(
 
 
 class _Path:
-    """A track that grows. Boxes are (centre x, centre y, log width, log height), velocities the same a frame."""
+    """A track that grows. Boxes are (centre x, centre y, width, height)."""
 
     def __init__(self, index: int, found: Found) -> None:
         self.frames, self.found = [index], [found]
-        self.box, self.velocity = _box(found.mask), np.zeros(4)
+        self.box, self.velocity = _box(found.mask), np.zeros(2)
 
     def expected(self, index: int) -> np.ndarray:
-        """The box in a coming frame."""
-        return self.box + self.velocity * (index - self.frames[-1])
+        """The box in a coming frame. Its size stays: what shrinks most often begins to hide."""
+        steps = (1 - LASTING ** (index - self.frames[-1])) / (1 - LASTING)
+        return self.box + np.append(self.velocity * steps, (0, 0))
 
     def mask_at(self, box: np.ndarray) -> Rle:
         """The last mask, carried to a box."""
-        scale = np.exp(box[2:] - self.box[2:])
-        return masks.warp(
-            self.found[-1].mask, np.column_stack([np.diag(scale), box[:2] - scale * self.box[:2]])
-        )
+        shift = (box - self.box)[:2]
+        return masks.warp(self.found[-1].mask, np.column_stack([np.eye(2), shift]))
 
     def see(self, index: int, found: Found) -> None:
         """Take what was found in a frame."""
         box = _box(found.mask)
-        step = (box - self.box) / (index - self.frames[-1])
+        step = (box - self.box)[:2] / (index - self.frames[-1])
         self.velocity = step if len(self.frames) == 1 else (1 - SMOOTH) * self.velocity + SMOOTH * step
         self.box = box
         self.frames.append(index)
@@ -108,7 +109,7 @@ class _Path:
 
 def _box(mask: Rle) -> np.ndarray:
     x, y, width, height = masks.box(mask)
-    return np.array([x + (width - 1) / 2, y + (height - 1) / 2, np.log(width), np.log(height)])
+    return np.array([x + (width - 1) / 2, y + (height - 1) / 2, width, height])
 
 
 def _mask_iou(expected: list[Rle], found: Sequence[Found]) -> np.ndarray:
@@ -130,7 +131,7 @@ def _box_iou(a: Sequence[np.ndarray], b: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _corners(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    half = np.exp(boxes[:, 2:]) * (0.5 + MARGIN)
+    half = boxes[:, 2:] * (0.5 + MARGIN)
     return boxes[:, :2] - half, boxes[:, :2] + half
 
 

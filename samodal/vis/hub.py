@@ -1,5 +1,6 @@
 """Models of Hugging Face `transformers`: from a hub's id or a folder, whole or not at all."""
 
+import sys
 from typing import Any
 
 import torch
@@ -27,6 +28,10 @@ def load_weights(model_class: Any, name: str, device: torch.device) -> Any:
     Raises:
         InputError: there are no weights, or some are missing or of another shape.
     """
+    from transformers.utils.logging import disable_progress_bar
+
+    if not sys.stderr.isatty():
+        disable_progress_bar()
     try:
         model, report = model_class.from_pretrained(name, output_loading_info=True)
     except (OSError, ValueError, RuntimeError, ImportError) as error:

@@ -62,7 +62,7 @@ def identity(truths: list[VideoTracks], lost: float = 0.0) -> dict[str, float]:
 
 
 def test_ids_of_the_procedural_world_are_found_again() -> None:
-    truths = [make_clip(seed, 40, (180, 320)).truth for seed in (50_000, 50_001)]
+    truths = [make_clip(50_012, 24, (180, 320)).truth]
     row = identity(truths)
     assert row["hota"] > 0.9
     assert row["idf1"] > 0.9
@@ -73,8 +73,8 @@ def test_ids_of_the_procedural_world_are_found_again() -> None:
 def test_ids_of_kitti_mots_are_found_again() -> None:
     truths = [open_dataset("mots", MOTS / f"{name}.txt")[0].truth for name in ("0002", "0003", "0012")]
     row = identity(truths)
-    assert row["hota"] > 0.85
-    assert row["idf1"] > 0.8
+    assert row["hota"] > 0.9
+    assert row["idf1"] > 0.9
 
 
 # ---- what it does ------------------------------------------------------------------------------------------------

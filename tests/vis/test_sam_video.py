@@ -16,6 +16,7 @@ from transformers import (
     Sam3Config,
     Sam3TrackerVideoConfig,
     Sam3VideoConfig,
+    Sam3VideoInferenceSession,
     Sam3VideoModel,
 )
 
@@ -24,6 +25,7 @@ from samodal.errors import InputError
 from samodal.video import Video
 from samodal.vis import VisOptions, open_vis
 from samodal.vis import sam2 as sam2_module
+from samodal.vis import sam3 as sam3_module
 from samodal.vis.followed import Followed, Pixels, to_tracks
 from samodal.vis.sam3 import _first_of_doubles
 
@@ -215,3 +217,35 @@ def test_an_instance_that_is_followed_twice_is_one() -> None:
     assert tracks.tracks[0].visible == [a, a, a]
     rest = masks.decode(tracks.tracks[1].visible[1])  # type: ignore[arg-type]
     assert rest.sum() == 50
+
+
+def test_sam3_fed_frame_by_frame_answers_as_if_it_had_the_whole_video(
+    sam3: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vis = open_vis(VisOptions(str(sam3), ("car", "van"), threshold=0.01))
+    given: dict[int, dict[int, torch.Tensor]] = {}
+    begin_session = sam3_module.begin_session
+    sessions = []
+
+    def beginning(*arguments: object) -> object:
+        sessions.append(begin_session(*arguments))
+        return sessions[-1]
+
+    monkeypatch.setattr(sam3_module, "begin_session", beginning)
+    vis.model.register_forward_hook(  # type: ignore[attr-defined]
+        lambda model, arguments, named, answer: given.update({answer.frame_idx: answer.obj_id_to_mask}),
+        with_kwargs=True,
+    )
+    vis(CLIP)
+    alone, given = given, {}
+    whole = Sam3VideoInferenceSession(
+        video=torch.stack([vis.pixels(frame, CPU) for frame in CLIP]),  # type: ignore[attr-defined]
+        video_height=CLIP.size[0], video_width=CLIP.size[1], dtype=torch.float32,
+    )  # fmt: skip
+    for name in ("prompts", "prompt_input_ids", "prompt_attention_masks"):
+        setattr(whole, name, getattr(sessions[0], name))
+    list(vis.model.propagate_in_video_iterator(whole))  # type: ignore[attr-defined]
+    assert given.keys() == alone.keys() == set(range(len(CLIP)))
+    for frame, found in given.items():
+        assert found.keys() == alone[frame].keys()
+        assert all(torch.equal(mask, alone[frame][number]) for number, mask in found.items())

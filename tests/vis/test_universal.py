@@ -1,5 +1,6 @@
 """Models that look at single images, random and tiny, or replaced by one whose answer is known."""
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from toys import tiny_sam
 from transformers import (
     EomtConfig,
     EomtForUniversalSegmentation,
@@ -20,7 +22,9 @@ from transformers import (
     SwinConfig,
 )
 
+from samodal.cli import run
 from samodal.errors import InputError
+from samodal.frames import write_video
 from samodal.vis import VisOptions, open_vis
 from samodal.vis.universal import UniversalSegmenter, wanted_classes
 
@@ -160,3 +164,23 @@ def test_weights_that_are_missing_are_not_made_up(tmp_path: Path) -> None:
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(InputError, match="1 weights are missing in it, such as class_predictor"):
         open_vis(VisOptions(str(folder)))
+
+
+def test_raw_video_in(tmp_path: Path) -> None:
+    """The whole command with a model: random, and therefore told to believe in almost anything."""
+    tiny("eomt", tmp_path / "eomt")
+    tiny_sam().save_pretrained(tmp_path / "model")
+    write_video(tmp_path / "clip.mp4", [textured((48, 64), 0)] * 3)
+    words = [
+        "--vis.model",
+        str(tmp_path / "eomt"),
+        "--vis.threshold",
+        "0.001",
+        "--vis.classes",
+        *LABELS.values(),
+    ]
+    command = ["predict", str(tmp_path / "clip.mp4"), "--visible", "auto", "--model", str(tmp_path / "model")]
+    assert run([*command, "--out", str(tmp_path / "out"), *words]) == 0
+    found = json.loads((tmp_path / "out" / "visible.json").read_text())
+    assert found
+    assert {len(track["segmentations"]) for track in found} == {3}
