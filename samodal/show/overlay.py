@@ -72,6 +72,24 @@ def overlay_frames(video: Video, tracks: VideoTracks) -> Iterator[np.ndarray]:
         yield draw_frame(video[index], tracks, index, float(video.times[index]))
 
 
+def label_of(track: Track, index: int) -> str:
+    """What stands beside a track: its id; where it is hidden, how long, behind whom or why, and the score."""
+    if track.states[index] != "hidden":
+        return str(track.track_id)
+    start = index  # of the gap
+    while start > 0 and track.states[start - 1] != "visible":
+        start -= 1
+    occluder, score = track.occluders[index], track.scores[index]
+    why = own_reason(track.reasons[index]) if occluder is None else f"behind {occluder}"
+    told = [
+        str(track.track_id),
+        f"hidden {index - start + 1}",
+        why,
+        None if score is None else f"{score:.2f}",
+    ]
+    return "  ".join(word for word in told if word)
+
+
 def draw_frame(frame: np.ndarray, tracks: VideoTracks, index: int, time: float | None = None) -> np.ndarray:
     """One frame with everything that is known about it, and below it a strip with the legend.
 
@@ -202,7 +220,7 @@ def _labels(picture: np.ndarray, shapes: list[_Shape], index: int, style: Style)
     """A plate above each shape, or at the next place around it that is still free."""
     taken: list[tuple[int, int, int, int]] = []
     for shape in shapes:
-        label = plate(_label(shape.track, index), style.font, shape.colour)
+        label = plate(label_of(shape.track, index), style.font, shape.colour)
         h, w = label.shape[:2]
         rows, columns = shape.window
         left = [columns.start, columns.stop - w]
@@ -211,23 +229,6 @@ def _labels(picture: np.ndarray, shapes: list[_Shape], index: int, style: Style)
         x, y = next((place for place in places if not _overlaps(place, w, h, taken)), places[0])
         taken.append((x, y, w, h))
         paste(picture, label, x, y, alpha=0.85)
-
-
-def _label(track: Track, index: int) -> str:
-    if track.states[index] != "hidden":
-        return str(track.track_id)
-    start = index  # of the gap
-    while start > 0 and track.states[start - 1] != "visible":
-        start -= 1
-    occluder, score = track.occluders[index], track.scores[index]
-    why = own_reason(track.reasons[index]) if occluder is None else f"behind {occluder}"
-    told = [
-        str(track.track_id),
-        f"hidden {index - start + 1}",
-        why,
-        None if score is None else f"{score:.2f}",
-    ]
-    return "  ".join(word for word in told if word)
 
 
 def _inside(x: int, y: int, w: int, h: int, picture: np.ndarray) -> tuple[int, int]:
