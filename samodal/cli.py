@@ -481,6 +481,15 @@ def run(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         print("samodal: interrupted; nothing half-written was left", file=sys.stderr)
         return 1
+    except RuntimeError as error:
+        if "torchvision::" not in str(error):
+            raise
+        # Whoever imports transformers meets a torchvision that was built for another torch, used or not.
+        print(
+            f"samodal: torchvision does not fit torch ({error}): install both anew from one index, or uninstall it",
+            file=sys.stderr,
+        )
+        return 1
     except OSError as error:
         print(f"samodal: {error.filename or 'system'}: {error.strerror or error}", file=sys.stderr)
         return 1

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from samodal.errors import InputError, missing_extra
+from samodal.errors import missing_extra
 from samodal.sam.checkpoints import check_fit, read_original
 from samodal.track.chained_flow import ChainedFlow
 
@@ -28,7 +28,7 @@ def open_raft(weights: str | Path, device: str | None = None, updates: int = 12)
         updates: iterations of the network.
 
     Raises:
-        InputError: torchvision is not there or does not fit torch, or the weights do not fit.
+        InputError: torchvision is not there, or the weights do not fit.
     """
     models = _torchvision_models()
     state, name, _ = read_original(weights)
@@ -75,9 +75,4 @@ def _torchvision_models() -> Any:
         from torchvision.models import optical_flow
     except ImportError:
         raise missing_extra("torchvision", "raft", "the tracker raft") from None
-    except RuntimeError as error:  # its operators were compiled for another torch
-        raise InputError(
-            f"torchvision does not fit torch {torch.__version__} ({error}): pip install torchvision anew, in "
-            "the version and from the index that go with this torch"
-        ) from None
     return optical_flow

@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 
 from samodal import masks
 from samodal.errors import InputError
-from samodal.show import overlay
 from samodal.show.colours import PALETTE, colour_of, css
-from samodal.show.overlay import draw_frame, overlay_frames, write_overlay
+from samodal.show.overlay import draw_frame, label_of, overlay_frames, write_overlay
 from samodal.show.text import own_reason
 from samodal.video import Track, Video, VideoTracks
 
@@ -115,7 +114,7 @@ def test_a_hidden_one_says_how_long_behind_whom_or_why_and_how_sure():
     track = track_of(None, square(1, 1, 9, 9), frames=5, states=states, scores=[0.9, 0.8, None, 0.7, None])
     track.occluders[1] = 12
     track.reasons[1:] = ["not seen for 1 frames", "outside the frame", "between two sightings", None]
-    assert [overlay._label(track, index) for index in (0, 1, 3, 4)] == [
+    assert [label_of(track, index) for index in (0, 1, 3, 4)] == [
         "3",
         "3  hidden 1  behind 12  0.80",
         "3  hidden 3  between two sightings  0.70",
