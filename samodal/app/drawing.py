@@ -15,6 +15,9 @@ from samodal.show.overlay import Style, draw_frame, label_of
 from samodal.show.text import INK, PLATE
 from samodal.video import Track, VideoTracks
 
+WIDTH = 960
+"""Pixels that a picture has at least: what is smaller, the page would show as it is, and one could hardly click."""
+
 
 def draw(session: Session) -> np.ndarray:
     """The frame with its masks and clicks, uint8 (H, W, 3) RGB, as `look` found them."""
@@ -24,6 +27,19 @@ def draw(session: Session) -> np.ndarray:
     shown = replace(tracks, tracks=[*tracks, *([clicked] if clicked else [])])
     picture = draw_frame(seen.image, shown, index, label=lambda t, i: _label(t, i, t is clicked))[:height]
     return draw_clicks(picture.copy(), seen.clicks)
+
+
+def enlarged(picture: np.ndarray) -> np.ndarray:
+    """The picture with at least `WIDTH` columns."""
+    scale = max(1.0, WIDTH / picture.shape[1])
+    size = round(picture.shape[1] * scale), round(picture.shape[0] * scale)
+    return picture if scale == 1 else cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC)
+
+
+def in_frame(place: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+    """The pixel x, y of a frame of this size (H, W) that is at pixel x, y of the enlarged one."""
+    scale = max(1.0, WIDTH / size[1])
+    return int((place[0] + 0.5) / scale), int((place[1] + 0.5) / scale)
 
 
 def describe(session: Session) -> str:

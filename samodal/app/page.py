@@ -13,7 +13,7 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before gradio is imported
 import gradio as gr
 
 from samodal.app import session as work
-from samodal.app.drawing import describe, draw
+from samodal.app.drawing import describe, draw, enlarged, in_frame
 from samodal.app.session import RESULT_FILES, Session
 from samodal.errors import InputError
 from samodal.pipeline import AmodalVideoSegmenter
@@ -29,7 +29,7 @@ FROM_MASKS = (
     "`samodal app --model` takes others."
 )
 BEFORE = "Load visible masks, and the whole clip can be run."
-READY = "The whole clip can be run: SAM where an instance is seen, motion where it is hidden."
+READY = "Ready to run."
 # A click with the right button says "not", whatever is chosen; so does a long touch on most phones.
 RIGHT_CLICK = """
 <script>
@@ -48,12 +48,13 @@ TAKE_MODE = """(session, mode) => {
   return [session, right ? "not" : mode];
 }"""
 CSS = """
-#picture img { cursor: crosshair; width: 100%; height: auto; }
+#picture img { cursor: crosshair; }
 #notes table { width: auto; }
 #notes :is(th, td) { padding: .15rem .9rem; border: 0; }
 #notes th { border-bottom: 1px solid var(--border-color-primary); }
-#news { min-height: 4.5rem; }
-.soft { color: var(--body-text-color-subdued); }
+#news { min-height: 5rem; }
+#news [class*="meta-text"] { display: none; }
+.soft { opacity: .8; }
 """
 FONTS = ("system-ui", "sans-serif"), ("ui-monospace", "monospace")  # of the system: nothing is fetched
 
@@ -75,7 +76,7 @@ def build(
         if session is None:
             raise InputError("open a clip or an image first")
         session = work.look(session, segmenter)
-        return session, draw(session), describe(session), gr.update(value=session.frame)
+        return session, enlarged(draw(session)), describe(session), gr.update(value=session.frame)
 
     def begun(session: Session) -> tuple[Any, ...]:
         """The same for another clip or other masks; with the length of the slider, and no results."""
@@ -110,8 +111,7 @@ def build(
 
     @told
     def click(session: Session, mode: work.Mode, place: gr.SelectData) -> tuple[Any, ...]:
-        x, y = place.index
-        return shown(work.click(session, round(x), round(y), mode))
+        return shown(work.click(session, *in_frame(place.index, session.video.size), mode))
 
     @told
     def undo(session: Session | None) -> tuple[Any, ...]:
@@ -146,11 +146,6 @@ def build(
                     placeholder="Open a clip or an image",
                 )  # fmt: skip
                 slider = gr.Slider(0, 1, 0, step=1, label="Frame", visible=False, elem_id="slider")
-                gr.Markdown(LEGEND, elem_classes="soft")
-                notes = gr.Markdown(elem_id="notes")
-            with gr.Column(scale=1, min_width=300):
-                uploaded = gr.File(label="Clip or image", file_count="multiple", height=130, elem_id="clip")
-                picked = gr.Dropdown([*clips, DEMO], value=None, label="or pick one", elem_id="pick")
                 mode = gr.Radio(
                     [("keep", KEEP), ("not", NOT), ("box: two corners", BOX)], value=KEEP,
                     label="A click on the picture says", info="The right button always says not.", elem_id="mode",
@@ -158,9 +153,16 @@ def build(
                 with gr.Row():
                     back = gr.Button("Undo", size="sm", min_width=80, elem_id="undo")
                     none = gr.Button("Clear", size="sm", min_width=80, elem_id="clear")
+                gr.Markdown(LEGEND, elem_classes="soft")
+                notes = gr.Markdown(elem_id="notes")
+            with gr.Column(scale=1, min_width=300):
+                picked = gr.Dropdown(
+                    [*clips, DEMO], value=None, label="Pick a clip or an image", elem_id="pick"
+                )
+                uploaded = gr.File(label="or upload one", file_count="multiple", height=130, elem_id="clip")
+                loaded = gr.File(label="Visible masks", file_count="multiple", height=130, elem_id="masks")
                 if "mask" in segmenter.model.config.prompt_kinds:
                     gr.Markdown(FROM_MASKS, elem_classes="soft")
-                loaded = gr.File(label="Visible masks", file_count="multiple", height=130, elem_id="masks")
                 start = gr.Button("Run the clip", variant="primary", interactive=False, elem_id="run")
                 news = gr.Markdown(BEFORE, elem_id="news")
                 results = [

@@ -96,15 +96,17 @@ def says(page, text: str) -> None:
 
 def click(page, x: float, y: float, button: str = "left") -> None:
     """On the pixel x, y of the frame."""
+    page.wait_for_function("document.querySelector('#picture img').naturalWidth > 0")
     box = page.locator("#picture img").bounding_box()
     place = {"x": (x + 0.5) / SIZE[1] * box["width"], "y": (y + 0.5) / SIZE[0] * box["height"]}
     page.locator("#picture img").click(position=place, button=button)
 
 
 def picture(page) -> np.ndarray:
-    """What is shown, int (H, W, 3)."""
+    """What is shown, in the size of the frame: int (H, W, 3)."""
     body = page.request.get(page.locator("#picture img").get_attribute("src")).body()
-    return cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR).astype(int)
+    shown = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR)
+    return cv2.resize(shown, SIZE[::-1], interpolation=cv2.INTER_AREA).astype(int)
 
 
 def until_other(page, before: np.ndarray) -> np.ndarray:
