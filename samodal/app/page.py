@@ -29,7 +29,6 @@ FROM_MASKS = (
     "`samodal app --model` takes others."
 )
 BEFORE = "Load visible masks, and the whole clip can be run."
-READY = "Ready to run."
 # A click with the right button says "not", whatever is chosen; so does a long touch on most phones.
 RIGHT_CLICK = """
 <script>
@@ -85,7 +84,7 @@ def build(
         slider = gr.update(value=session.frame, maximum=max(1, last), visible=last > 0)
         run = gr.update(interactive=can_run)
         nothing = [gr.update(value=None, interactive=False) for _ in RESULT_FILES]
-        return state, picture, notes, slider, run, READY if can_run else BEFORE, *nothing
+        return state, picture, notes, slider, run, "" if can_run else BEFORE, *nothing
 
     @told
     def upload(paths: list[str] | None) -> Any:

@@ -17,8 +17,9 @@ from samodal.pipeline import AmodalVideoSegmenter
 from samodal.sam import AmodalSam
 
 gradio = pytest.importorskip("gradio", reason="needs pip install 'samodal[app]'")
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:gradio")  # its own, of pandas
 
-FRAMES, SIZE = 6, (180, 320)
+FRAMES, SIZE = 4, (180, 320)
 EVIL = "<img src=x onerror=alert(1)>.json"
 
 
