@@ -17,6 +17,9 @@ def run(command: "App") -> None:
     Raises:
         InputError: gradio is missing; no such model, device or clip; a port that is taken.
     """
+    for clip in command.clips:
+        if not Path(clip).exists():
+            raise InputError(f"{clip}: no such file or folder")
     try:
         from samodal.app import page
     except ModuleNotFoundError as error:
@@ -29,9 +32,6 @@ def run(command: "App") -> None:
     from samodal.predict import choose_device
     from samodal.sam.load import load_model
 
-    for clip in command.clips:
-        if not Path(clip).exists():
-            raise InputError(f"{clip}: no such file or folder")
     device = "cpu" if command.backend != "torch" and command.device is None else command.device
     model = load_model(command.model, command.adapter, device=choose_device(device))
     model = use_backend(model, command.backend, command.dtype)

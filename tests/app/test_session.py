@@ -11,7 +11,7 @@ from toys import tiny_sam, toy_clip
 
 from samodal import masks
 from samodal.app import session as work
-from samodal.app.drawing import describe, draw
+from samodal.app.drawing import WIDTH, describe, draw, enlarged, in_frame
 from samodal.app.session import Click, Session
 from samodal.demo import only_visible
 from samodal.errors import InputError
@@ -172,6 +172,16 @@ def test_clicks_stay_with_their_frame(counting: Counting) -> None:
     assert work.go_to(session, 99).frame == FRAMES - 1
     assert work.click(session, 999, -5, "keep").clicks[0][-1] == Click(SIZE[1] - 1, 0, "keep")
     assert session.clicks[0] == (Click(30, 20, "keep"),), "sessions are not changed, but made anew"
+
+
+@pytest.mark.parametrize("width", [64, 640, 1920])
+def test_a_click_on_the_enlarged_picture_is_a_pixel_of_the_frame(width: int) -> None:
+    frame = np.zeros((40, width, 3), np.uint8)
+    frame[30, width - 7] = 255
+    picture = enlarged(frame)
+    assert picture.shape[1] == max(width, WIDTH)
+    y, x = np.unravel_index(picture[..., 0].argmax(), picture.shape[:2])
+    assert in_frame((x, y), frame.shape[:2]) == (width - 7, 30)
 
 
 def test_what_does_not_belong_is_not_enough(counting: Counting) -> None:
