@@ -14,6 +14,7 @@ from samodal.backends import use_backend
 from samodal.backends.exported import fingerprint
 from samodal.data.visible import read_visible
 from samodal.errors import InputError
+from samodal.motion.odometry import known_ego, read_homographies
 from samodal.pipeline import AmodalVideoSegmenter
 from samodal.progress import progress
 from samodal.results import prepare_folder, run_facts, write_results
@@ -30,6 +31,11 @@ def predict(command: "Predict") -> None:
     """Read, predict, write; say at the end what was found and where it lies."""
     video = Video.open(command.video)
     visible = read_visible(command.visible, video, command.video_id)
+    ego = (
+        None
+        if command.ego is None
+        else known_ego(read_homographies(command.ego), len(video), str(command.ego))
+    )
     out = command.out or Path("runs/predict") / video.name
     device = torch.device("cpu") if command.backend != "torch" and command.device is None else None
     model = load_model(command.model, command.adapter, device=device or choose_device(command.device))
@@ -43,6 +49,7 @@ def predict(command: "Predict") -> None:
         command.batch,
         command.unite_visible,
         command.refine,
+        None if ego is None else lambda: ego,
     )
     weights = fingerprint(model)
     facts = run_facts(
@@ -57,6 +64,7 @@ def predict(command: "Predict") -> None:
         seed=command.seed,
         backend=command.backend,
         dtype=command.dtype,
+        ego=str(command.ego or "estimated"),
     )
     prepare_folder(out)
     with progress("predicting", len(video)) as advance:
