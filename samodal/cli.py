@@ -79,6 +79,9 @@ class Predict:
     """What is seen belongs to the full mask, and a bare rim around it does not, whatever SAM says."""
     refine: bool = True
     """Complete what is partly hidden from frames that show more of it; if not, each frame stands by itself."""
+    ego: Path | None = None
+    """How the camera turned, if known: a homography of pixels for each frame from the one before, as .npy of (T, 3, 3)
+    or (T - 1, 3, 3) or the same in JSON; estimated from the frames if not said."""
     seed: int = 0
     """Of the point prompts."""
     batch: int = 4

@@ -6,9 +6,9 @@ frames ---------> ego-motion, once a frame -------------------------------------
                                                        masks completed from other frames, gaps filled
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from math import inf
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -18,51 +18,28 @@ from samodal import masks
 from samodal.answers import AnswerLog
 from samodal.data.visible import read_visible
 from samodal.depth import with_depth
+from samodal.each_frame import Frame, Seen, StreamFrame, ask_sam, checked, pairs_of, read
 from samodal.errors import InputError
 from samodal.motion import EgoMotion
 from samodal.motion.ego import FrameEgo
-from samodal.motion.observation import observe
+from samodal.motion.odometry import known_ego
 from samodal.motion.perspective import PerspectiveMotion
 from samodal.point_shift import shift_by_point
-from samodal.prompts import STRATEGIES, PromptOptions, load_saliency, prompt_rng
-from samodal.recover import HORIZON, Follower, Recovered, recover_track
+from samodal.prompts import STRATEGIES, PromptOptions, load_saliency
+from samodal.recover import Mode, recover_track
 from samodal.sam import AmodalSam
-from samodal.sam.ask import Answer, ask
 from samodal.sam.config import PROMPT_KINDS
 from samodal.stages import ahead
+from samodal.stream import FORGET, FrameResult, InstanceResult, follow_stream
 from samodal.track import PointTracker, open_tracker, tracker_names
 from samodal.tracked import follow_of, votes_of
-from samodal.video import State, Track, Video, VideoTracks
+from samodal.video import Track, Video, VideoTracks
+
+__all__ = ["AmodalVideoSegmenter", "FrameResult", "InstanceResult", "Looked", "RecoverMode"]
 
 RecoverMode = Literal["two-sided", "online", "none", "reference"]
-GPU_BATCH = 4
-"""Frames that a GPU encodes together, whatever `batch` is, so that the results do not depend on it."""
 QUEUE = 4
 """Frames that wait between two stages of `look`. Changes memory, never the result."""
-
-
-@dataclass
-class InstanceResult:
-    """One instance in one frame; the fields are those of `Track`, for that frame."""
-
-    amodal: masks.Rle | None
-    state: State
-    score: float | None
-    points: np.ndarray | None = None
-    reason: str | None = None
-
-
-@dataclass
-class FrameResult:
-    """All that is known of a frame when it has been seen, and nothing after it.
-
-    Attributes:
-        index: of the frame.
-        instances: track id -> result, of the instances that have been seen so far.
-    """
-
-    index: int
-    instances: dict[int, InstanceResult]
 
 
 @dataclass
@@ -97,6 +74,10 @@ class AmodalVideoSegmenter:
         unite_visible: what is seen belongs to the full mask, and a bare rim around it does not, whatever SAM says.
         refine: frames that show more of an instance complete its mask where it is partly hidden. Not with
             recover="none", which takes each frame by itself.
+        ego: how the camera turned, where that is known; None: estimated from the frames. Homographies of one video,
+            (T, 3, 3) or (T - 1, 3, 3), see `samodal.motion.odometry.known_ego`; or a function without arguments
+            that gives an `EgoMotion` for each video or stream. If that has a method `push(frame, moving)`, as
+            `FrameEgo` has, it gets every frame.
 
     Raises:
         InputError: an unknown tracker, recovery or prompt strategy, or a number that makes no sense.
@@ -112,6 +93,7 @@ class AmodalVideoSegmenter:
         batch: int = 4,
         unite_visible: bool = True,
         refine: bool = True,
+        ego: np.ndarray | Sequence | Callable[[], EgoMotion] | None = None,
     ) -> None:
         self.prompt = prompt or PromptOptions()
         _check_choice("recover", recover, get_args(RecoverMode))
@@ -135,6 +117,7 @@ class AmodalVideoSegmenter:
         self.batch = batch
         self.unite_visible = unite_visible
         self.refine = refine
+        self.ego = ego
 
     def __call__(
         self,
@@ -152,7 +135,7 @@ class AmodalVideoSegmenter:
             progress: called after every frame.
 
         Raises:
-            InputError: the video cannot be read, or the masks do not fit it.
+            InputError: the video cannot be read, or the masks or the ego-motion do not fit it.
         """
         return self.follow(self.look(video, visible, progress))
 
@@ -168,17 +151,17 @@ class AmodalVideoSegmenter:
         Arguments as of a call; and `log`, the answers that are known already, where those of other frames are added.
         """
         video, visible = _open(video, visible)
-        ego, scene = FrameEgo(), list[masks.Rle]()
+        ego, scene = self._ego_of(len(video)), list[masks.Rle]()
         tracks = [Track(t.track_id, t.category_id, t.score, list(t.visible)) for t in visible]
         # Three stages that overlap: the reader, SAM, and this thread.
-        frames = ahead(self._frames(video, visible, ego), QUEUE)
-        for index, shown, answers in ahead(self._answers(frames, visible.video_id, log), QUEUE):
-            scene.append(shown)
+        frames = ahead(read(pairs_of(video, visible), ego), QUEUE)
+        for seen in ahead(self._answers(frames, visible.video_id, self.batch, log), QUEUE):
+            scene.append(seen.shown)
             for track in tracks:
-                if answer := answers.get(track.track_id):
-                    track.amodal[index] = masks.encode(answer.amodal)
-                    track.scores[index] = answer.score
-                    track.points[index] = answer.points
+                if answer := seen.answers.get(track.track_id):
+                    track.amodal[seen.index] = masks.encode(answer.amodal)
+                    track.scores[seen.index] = answer.score
+                    track.points[seen.index] = answer.points
             progress()
         for track in tracks:
             track.score *= _mean([score for score in track.scores if score is not None])
@@ -209,105 +192,73 @@ class AmodalVideoSegmenter:
             followed.append(said.marked(found) if said else found)
         return with_depth(replace(looked.tracks, tracks=followed))
 
-    def stream(self, video: str | Path | Video, visible: str | Path | VideoTracks) -> Iterator[FrameResult]:
-        """Results frame by frame, each from the past alone (as with recover="online").
+    def stream(
+        self,
+        video: str | Path | Video | Iterable[StreamFrame],
+        visible: str | Path | VideoTracks | None = None,
+        look_ahead: int = 0,
+    ) -> Iterator[FrameResult]:
+        """Results frame by frame, in memory that does not grow with the number of frames.
+
+        Without look-ahead each result comes from the past alone, as with recover="online". With one, the result of
+        a frame is given so many frames later, and a gap that has ended by then is bridged from both sides, as with
+        recover="two-sided"; the rest is as online. A look-ahead as long as the video gives exactly the masks,
+        states and scores of recover="two-sided".
+
+        Args:
+            video: as of a call. Or, without `visible`, any iterable of pairs (image, {track id: visible mask}), also
+                one without end: images uint8 (H, W, 3) RGB of one size, masks bool (H, W) or RLE, of the instances
+                that are seen; new ids may come at any time. Pairs are taken one by one, the frames of a video
+                `batch` at a time.
+            visible: as of a call.
+            look_ahead: frames, 0 or more; needs recover="two-sided". Memory and work grow with it.
+
+        Yields:
+            A result for every frame. Of pairs, an instance is forgotten 120 frames after it was last seen: it is
+            not in the results any more, and begins anew if it comes back.
 
         Raises:
-            InputError: as of a call; or a point tracker, or recover="reference": only motion is followed in a stream.
+            InputError: as of a call; a point tracker, or recover="reference": only motion is followed in a stream;
+                a look-ahead that makes no sense; or, when it is its turn, a pair that is none.
         """
         if self.points is not None:
             raise InputError(
                 "a stream is followed by tracker motion only; call the segmenter on a whole video"
             )
-        video, visible = _open(video, visible)
-        ego = FrameEgo(keep=2 * HORIZON)
-        followers = {track.track_id: Follower(self.motion, ego) for track in visible}
+        if look_ahead < 0 or (look_ahead and self.recover != "two-sided"):
+            raise InputError(
+                f"look_ahead {look_ahead} with recover {self.recover!r}: 0 is expected, or more with two-sided"
+            )
+        mode: Mode = "two-sided" if look_ahead else "none" if self.recover == "none" else "online"
+        keep = FORGET + look_ahead
+        if visible is None and not isinstance(video, str | Path | Video):
+            pairs, video_id, batch, forget = checked(video), 1, 1, FORGET
+            ego = self._ego_of(None, keep)
+        elif visible is None or not isinstance(video, str | Path | Video):
+            raise InputError("a stream needs a video and its visible masks, or one iterable of pairs of both")
+        else:
+            video, visible = _open(video, visible)
+            pairs, video_id, batch, forget = pairs_of(video, visible), visible.video_id, self.batch, inf
+            ego = self._ego_of(len(video), keep)
         # No stage runs ahead here: what a frame is told must come from the past alone, without delay.
-        for index, shown, answers in self._answers(self._frames(video, visible, ego), visible.video_id):
-            instances, known = {}, shown if self.refine and self.recover != "none" else None
-            for track in visible:
-                follower, answer = followers[track.track_id], answers.get(track.track_id)
-                if answer is not None:
-                    instances[track.track_id] = _take(follower, index, answer, track.visible[index], known)
-                elif follower.history and self.recover == "none":
-                    instances[track.track_id] = InstanceResult(None, "gone", None, reason="not followed")
-                elif follower.history:
-                    instances[track.track_id] = _result(follower.predict(index, scene=known))
-            yield FrameResult(index, instances)
-
-    def _frames(self, video: Video, visible: VideoTracks, ego: FrameEgo) -> Iterator["_Frame"]:
-        """Read frame by frame, with the visible masks, and push each to `ego` on the way."""
-        for index, image in enumerate(video):
-            seen = [track for track in visible if masks.area(track.visible[index])]
-            arrays = np.zeros((len(seen), *visible.size), bool)
-            for array, track in zip(arrays, seen, strict=True):
-                array[:] = masks.decode(track.visible[index])  # type: ignore[arg-type]
-            shown = np.logical_or.reduce(arrays)
-            ego.push(image, shown)
-            yield _Frame(index, image, [track.track_id for track in seen], arrays, masks.encode(shown))
+        seen = self._answers(read(pairs, ego), video_id, batch)
+        refine = self.refine and self.recover != "none"
+        return follow_stream(seen, self.motion, ego, mode, look_ahead, refine, forget)
 
     def _answers(
-        self, frames: Iterable["_Frame"], video_id: int, log: AnswerLog | None = None
-    ) -> Iterator[tuple[int, masks.Rle, dict[int, Answer]]]:
-        """Frame by frame: its index, all that is seen of instances, and by track id SAM's answer for each of them.
+        self, frames: Iterable[Frame], video_id: int, batch: int, log: AnswerLog | None = None
+    ) -> Iterator[Seen]:
+        return ask_sam(frames, self.model, self.prompt, self.unite_visible, self.seed, video_id, batch, log)
 
-        Frames in which nothing is seen are not encoded.
-        """
-        frames, together = iter(frames), 1 if self.model.device.type == "cpu" else GPU_BATCH
-        while some := list(islice(frames, self.batch)):
-            asked = [f for f in some if f.track_ids and not (log is not None and f.index in log)]
-            embeddings = self.model.encode_batch([frame.image for frame in asked], together)
-            embedding_of = {frame.index: found for frame, found in zip(asked, embeddings, strict=True)}
-            for frame in some:
-                answers: dict[int, Answer] = {}
-                if log is not None and frame.index in log:
-                    answers = log[frame.index]
-                elif frame.track_ids:
-                    said = ask(
-                        self.model,
-                        embedding_of[frame.index],
-                        frame.visible,
-                        [prompt_rng(self.seed, video_id, number, frame.index) for number in frame.track_ids],
-                        self.prompt,
-                        self.unite_visible,
-                        frame.image,
-                    )
-                    answers = dict(zip(frame.track_ids, said, strict=True))
-                    if log is not None:
-                        log.add(frame.index, answers)
-                yield frame.index, frame.shown, answers
-
-
-@dataclass
-class _Frame:
-    """A frame as it was read, with the masks (N, H, W) of the instances that are seen in it, and their union."""
-
-    index: int
-    image: np.ndarray
-    track_ids: list[int]
-    visible: np.ndarray
-    shown: masks.Rle
-
-
-def _take(
-    follower: Follower, index: int, answer: Answer, visible: masks.Rle | None, scene: masks.Rle | None
-) -> InstanceResult:
-    """Tell the follower what is seen of its instance; it may know better."""
-    amodal = masks.encode(answer.amodal)
-    rate = masks.occlusion_rate(amodal, visible)
-    if rate is not None and visible is not None:
-        others = masks.decode(scene) & ~masks.decode(visible) if scene else None
-        seen = observe(index, amodal, 1 - rate, others)
-        if scene:
-            seen = follower.complete(seen, visible, scene)
-        follower.see(seen, answer.score)
-        amodal = seen.amodal
-    return InstanceResult(amodal, "visible", answer.score, answer.points)
-
-
-def _result(found: Recovered) -> InstanceResult:
-    score = None if found.state == "gone" else found.score
-    return InstanceResult(found.amodal, found.state, score, reason=found.reason)
+    def _ego_of(self, frames: int | None, keep: int | None = None) -> EgoMotion:
+        """The camera's motion over a video of so many frames; None: endless, and `keep` of them are remembered."""
+        if self.ego is None:
+            return FrameEgo(keep)
+        if callable(self.ego):
+            return self.ego()
+        if frames is None:
+            raise InputError("homographies are of one whole video; for a stream, ego has to be a function")
+        return known_ego(self.ego, frames)
 
 
 def _point_tracker(tracker: str | PointTracker) -> PointTracker | None:

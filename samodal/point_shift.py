@@ -95,7 +95,9 @@ def gaps(track: Track) -> list[Gap]:
     ]
     following = [*(frame for frame, _, _ in seen[1:]), len(track)]
     found = []
-    for number, ((last, mask, point), end) in enumerate(zip(seen, following, strict=True), 1):
+    for number, ((last, mask, point), end) in enumerate(
+        zip(seen, following, strict=False), 1
+    ):  # none if never seen
         if end > last + 1:
             steps = np.abs(np.diff([place for _, _, place in seen[:number]], axis=0))
             reach = steps.mean(0) if len(steps) else np.full(2, np.nan)

@@ -15,6 +15,7 @@ from samodal.backends import use_backend
 from samodal.backends.exported import fingerprint
 from samodal.data.visible import read_visible
 from samodal.errors import InputError
+from samodal.motion.odometry import known_ego, read_homographies
 from samodal.pipeline import AmodalVideoSegmenter
 from samodal.progress import progress
 from samodal.results import prepare_folder, run_facts, write_results
@@ -32,6 +33,11 @@ if TYPE_CHECKING:
 def predict(command: "Predict") -> None:
     """Read, predict, write; say at the end what was found and where it lies."""
     video = Video.open(command.video)
+    ego = (
+        None
+        if command.ego is None
+        else known_ego(read_homographies(command.ego), len(video), str(command.ego))
+    )
     out = command.out or Path("runs/predict") / video.name
     device = torch.device("cpu") if command.backend != "torch" and command.device is None else None
     device = device or choose_device(command.device)
@@ -47,6 +53,7 @@ def predict(command: "Predict") -> None:
         command.batch,
         command.unite_visible,
         command.refine,
+        None if ego is None else lambda: ego,
     )
     weights = fingerprint(model)
     facts = run_facts(
@@ -61,6 +68,7 @@ def predict(command: "Predict") -> None:
         seed=command.seed,
         backend=command.backend,
         dtype=command.dtype,
+        ego=str(command.ego or "estimated"),
     )
     prepare_folder(out)
     visible = find_masks(out)

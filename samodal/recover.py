@@ -1,13 +1,15 @@
 """One track over time: frames that show an instance partly are completed from those that show more of it, and frames
 in which a known instance has no visible pixel get a mask, or an end.
 
-`Follower` works causally, frame by frame. `recover_track` runs it over a whole track, and in mode `two-sided` lets
-it see later frames too. Where the instance is comes from a `HiddenInstanceModel`.
+`Follower` works causally, frame by frame. `Recovery` is told of sightings as they come and answers frame by frame; what
+it knows of later frames by then it uses too, in mode `two-sided`. `recover_track` does that for a whole track,
+`samodal.stream` while the frames are still coming. Where the instance is comes from a `HiddenInstanceModel`.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Literal
 
 import numpy as np
@@ -32,12 +34,40 @@ LEAST_INSIDE = 0.1  # an instance of which less than this share lies inside the 
 
 @dataclass(frozen=True)
 class Recovered:
-    """What is believed of an instance in a frame that does not show it; see `samodal.video.Track`."""
+    """What is believed of an instance in one frame; see `samodal.video.Track`."""
 
     amodal: Rle | None
     state: State
     score: float
-    reason: str
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """A frame that shows an instance.
+
+    Attributes:
+        frame: its index.
+        visible: what is seen of the instance, at least one pixel.
+        own: the amodal mask of this frame, by itself; None where there is none.
+        score: of that mask.
+        scene: all that any instance shows of itself in this frame; None: not known.
+    """
+
+    frame: int
+    visible: Rle
+    own: Observation | None
+    score: float
+    scene: Rle | None
+
+    @staticmethod
+    def of(frame: int, visible: Rle, amodal: Rle | None, score: float, scene: Rle | None) -> "Sighting":
+        """The sighting with this amodal mask, measured."""
+        own, hidden = None, masks.occlusion_rate(amodal, visible)
+        if amodal is not None and hidden is not None:
+            others = masks.decode(scene) & ~masks.decode(visible) if scene else None
+            own = observe(frame, amodal, 1.0 - hidden, others)
+        return Sighting(frame, visible, own, score, scene)
 
 
 class Follower:
@@ -66,7 +96,8 @@ class Follower:
         Returns:
             The mask, completed from earlier frames that show more of the instance; `seen` where none do.
         """
-        return complete(seen, list(self.history), (), self.motion, self.ego, visible, scene)
+        before = [earlier for earlier in self.history if earlier.frame >= seen.frame - HORIZON]
+        return complete(seen, before, (), self.motion, self.ego, visible, scene)
 
     def see(self, seen: Observation, score: float) -> None:
         """Take an observation (see `samodal.motion.observation.observe`) later than all before, and its score."""
@@ -112,6 +143,86 @@ class Follower:
         return Recovered(masks.encode(mask), "hidden", self.score * float(np.exp(-(doubt**2))), reason)
 
 
+class Recovery:
+    """One instance: told of sightings as they come, asked for one frame after the other.
+
+    Remembers a bounded past, and the sightings of frames that were not asked for yet: those are its look-ahead.
+
+    Args:
+        motion: says where a hidden instance is.
+        ego: the camera's motion; must know the frames that are told of and asked for.
+        mode: see `recover_track`.
+    """
+
+    def __init__(self, motion: HiddenInstanceModel, ego: EgoMotion, mode: Mode) -> None:
+        self.mode = mode
+        self.follower = Follower(motion, ego)
+        self.last_seen = -1  # of all frames told of
+        self._coming: dict[int, Sighting] = {}
+        self._completed: dict[int, Observation] | None = None  # those to come; None when there is a new one
+
+    def add(self, sighting: Sighting) -> None:
+        """Take a sighting, later than all before."""
+        self._coming[sighting.frame] = sighting
+        self._completed, self.last_seen = None, sighting.frame
+
+    def at(self, frame: int, scene: Rle | None = None, votes: Prediction | None = None) -> Recovered | None:
+        """What is believed of a frame, from all sightings so far; of each frame in turn.
+
+        Args:
+            frame: later than all asked for before.
+            scene: as in `Sighting`, for frames that do not show the instance.
+            votes: what tracked points say of such a frame.
+
+        Returns:
+            None before the first sighting.
+        """
+        if self.mode == "two-sided" and self._completed is None:
+            self._completed = self._complete_all()
+        sighting = self._coming.pop(frame, None)
+        if sighting is not None and sighting.own is not None:
+            own = self._completion(sighting, sighting.own)
+            self.follower.see(own, sighting.score)
+            return Recovered(own.amodal, "visible", sighting.score, None)
+        found = None
+        if self.follower.history and self.mode == "none":
+            found = Recovered(None, "gone", 0.0, "not followed")
+        elif self.follower.history:
+            after = list(islice((self._completed or {}).values(), LOOK_AHEAD))
+            found = self.follower.predict(frame, after, scene, votes)
+        if sighting is None:
+            return found
+        # Seen, but the amodal mask is missing: what is believed, and at least what is seen.
+        believed = None if found is None else found.amodal
+        amodal = sighting.visible if believed is None else masks.union([believed, sighting.visible])
+        return Recovered(amodal, "visible", sighting.score if found is None else found.score, None)
+
+    def _completion(self, sighting: Sighting, own: Observation) -> Observation:
+        if self._completed is not None:
+            return self._completed.pop(sighting.frame)
+        if self.mode == "online":
+            return self.follower.complete(own, sighting.visible, sighting.scene)
+        return own
+
+    def _complete_all(self) -> dict[int, Observation]:
+        """Every sighting to come, completed from those around it: once forwards, once backwards.
+
+        So each is completed from others that have been completed themselves.
+        """
+        coming = [(sighting, sighting.own) for sighting in self._coming.values() if sighting.own is not None]
+        seen = [*self.follower.history, *(own for _, own in coming)]
+        first = len(self.follower.history)
+        for k in (*range(first, len(seen)), *reversed(range(first, len(seen)))):
+            sighting, _ = coming[k - first]
+            before = [o for o in seen[max(0, k - HISTORY) : k] if o.frame >= sighting.frame - HORIZON]
+            after = seen[k + 1 : k + 1 + LOOK_AHEAD]
+            follower = self.follower
+            seen[k] = complete(
+                seen[k], before, after, follower.motion, follower.ego, sighting.visible, sighting.scene
+            )
+        return {own.frame: own for own in seen[first:]}
+
+
 def recover_track(
     track: Track,
     motion: HiddenInstanceModel,
@@ -150,25 +261,18 @@ def recover_track(
         scores=list(track.scores),
         reasons=list(track.reasons),
     )
-    ego = ego or FixedEgo()
-    seen = _observations(track, scene)
-    if scene and mode == "two-sided":
-        _complete_all(seen, track, motion, ego, scene)
-    to_come = list(seen.values())  # in order of their frames
-    follower = Follower(motion, ego)
+    recovery = Recovery(motion, ego or FixedEgo(), mode)
+    sightings = {sighting.frame: sighting for sighting in _sightings(track, scene)}
+    for sighting in sightings.values():
+        recovery.add(sighting)
     for frame in range(len(track)):
-        if frame in seen:
-            own, score = to_come.pop(0), track.scores[frame]
-            if scene and mode == "online":
-                own = follower.complete(own, track.visible[frame], scene[frame])
-            follower.see(own, track.score if score is None else score)
-            result.amodal[frame], result.states[frame] = own.amodal, "visible"
-        elif follower.history and mode == "none":
-            _write(result, frame, Recovered(None, "gone", 0.0, "not followed"))
-        elif follower.history:
-            after = to_come[:LOOK_AHEAD] if mode == "two-sided" else []
-            said = votes.get(frame) if votes else None
-            _write(result, frame, follower.predict(frame, after, scene[frame] if scene else None, said))
+        found = recovery.at(frame, scene[frame] if scene else None, votes.get(frame) if votes else None)
+        if found is None:
+            continue
+        result.amodal[frame], result.states[frame] = found.amodal, found.state
+        if frame not in sightings or sightings[frame].own is None:
+            result.scores[frame] = None if found.state == "gone" else found.score
+            result.reasons[frame] = found.reason
     return result
 
 
@@ -193,45 +297,9 @@ def complete(
     return observe(seen.frame, masks.encode(amodal), fraction, others)
 
 
-def _complete_all(
-    seen: dict[int, Observation],
-    track: Track,
-    motion: HiddenInstanceModel,
-    ego: EgoMotion,
-    scene: Sequence[Rle | None],
-) -> None:
-    """Complete every observation from those around it, in place: once forwards, once backwards.
-
-    So each is completed from others that have been completed themselves.
-    """
-    frames = list(seen)
-    for k in (*range(len(frames)), *reversed(range(len(frames)))):
-        frame = frames[k]
-        before = [seen[j] for j in frames[max(0, k - HISTORY) : k] if j >= frame - HORIZON]
-        after = [seen[j] for j in frames[k + 1 : k + 1 + LOOK_AHEAD]]
-        seen[frame] = complete(seen[frame], before, after, motion, ego, track.visible[frame], scene[frame])
-
-
-def _observations(track: Track, scene: Sequence[Rle | None] | None) -> dict[int, Observation]:
-    """The frames that say where the instance is: those with visible pixels and an amodal mask."""
-    seen = {}
+def _sightings(track: Track, scene: Sequence[Rle | None] | None) -> Iterator[Sighting]:
     for frame, (visible, amodal) in enumerate(zip(track.visible, track.amodal, strict=True)):
-        if visible is None or amodal is None or not masks.area(visible) or not masks.area(amodal):
-            continue
-        hidden = masks.occlusion_rate(amodal, visible) or 0.0
-        shown = scene[frame] if scene else None
-        others = masks.decode(shown) & ~masks.decode(visible) if shown else None
-        seen[frame] = observe(frame, amodal, 1.0 - hidden, others)
-    return seen
-
-
-def _write(track: Track, frame: int, found: Recovered) -> None:
-    visible = track.visible[frame]
-    if visible is not None and masks.area(visible):
-        # Seen, but the amodal mask is missing: what is believed, and at least what is seen.
-        amodal = visible if found.amodal is None else masks.union([found.amodal, visible])
-        track.amodal[frame], track.states[frame], track.scores[frame] = amodal, "visible", found.score
-        return
-    gone = found.state == "gone"
-    track.amodal[frame], track.states[frame], track.reasons[frame] = found.amodal, found.state, found.reason
-    track.scores[frame] = None if gone else found.score
+        if visible is not None and masks.area(visible):
+            score = track.scores[frame]
+            score = track.score if score is None else score
+            yield Sighting.of(frame, visible, amodal, score, scene[frame] if scene else None)

@@ -1,4 +1,4 @@
-"""Ego-motion: how the camera turned, from corners of the static scene.
+"""Ego-motion: how the camera turned, from odometry or from corners of the static scene.
 
 A frame is looked at once, when it is pushed; all instances share the result. Nothing is drawn at random, so nothing
 depends on other calls.
@@ -10,6 +10,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
+from samodal.errors import InputError
 from samodal.motion import Motion
 
 WORK_WIDTH = 640  # frames are looked at in at most this width
@@ -46,8 +47,8 @@ class FixedEgo:
         return STILL
 
 
-class FrameEgo:
-    """Ego-motion from frames that are pushed one by one.
+class StepEgo:
+    """Ego-motion from the steps between neighbouring frames, given one by one: odometry.
 
     Args:
         keep: how many frames to look back at most; None keeps all (below 1 kB a frame).
@@ -55,27 +56,22 @@ class FrameEgo:
 
     def __init__(self, keep: int | None = None) -> None:
         self.keep = keep
-        self.count = 0  # frames pushed so far
+        self.count = 0  # frames so far
         self._steps: dict[int, Motion] = {}  # frame k -> motion from k - 1 to k
-        self._previous: tuple[np.ndarray, np.ndarray] | None = None
-        self._heading = FIRST_HEADING
         self._cached = lru_cache(maxsize=8192)(self._chain)
 
-    def push(self, frame: np.ndarray, moving: np.ndarray | None = None) -> None:
+    def add(self, step: Motion | np.ndarray | None = None) -> None:
         """Take the next frame.
 
         Args:
-            frame: uint8 (H, W, 3) RGB.
-            moving: bool (H, W), what may move by itself: the visible masks of all instances.
+            step: how the picture moved from the frame before: a `Motion`, or its homography (3, 3) of pixels
+                (x, y, 1), of any scale. Of the first frame it is not looked at. None: not known, taken for still.
+
+        Raises:
+            InputError: not a homography: another shape, not finite, or singular.
         """
-        scale = min(1.0, WORK_WIDTH / frame.shape[1])
-        grey, static = _work_image(frame, moving, scale)
-        if self._previous is not None and self._previous[0].shape == grey.shape:
-            starts, ends = _follow_corners(*self._previous, grey, static)
-            self._steps[self.count], self._heading = fit_turn(
-                starts / scale, ends / scale, frame.shape[:2], self._heading, 1.0 / scale
-            )
-        self._previous = grey, static
+        if step is not None and self.count:
+            self._steps[self.count] = step if isinstance(step, Motion) else known_step(step)
         self.count += 1
         if self.keep is not None:
             self._steps.pop(self.count - 1 - self.keep, None)
@@ -99,6 +95,58 @@ class FrameEgo:
             middle = j - 1
         first, second = self._cached(i, middle), self._cached(middle, j)
         return Motion(second.rotation @ first.rotation, min(first.inliers, second.inliers))
+
+
+def known_step(homography: np.ndarray) -> Motion:
+    """The motion of a known homography (3, 3), scaled so that its determinant is 1, as that of K R K^-1 is.
+
+    Raises:
+        InputError: another shape, not finite, or singular.
+    """
+    matrix = np.asarray(homography)
+    if matrix.shape != (3, 3) or matrix.dtype.kind not in "iuf":
+        raise InputError(f"a homography is 3 x 3 numbers, not {matrix.dtype} of shape {matrix.shape}")
+    if not np.isfinite(matrix).all():
+        raise InputError("a homography must be finite")
+    matrix = matrix.astype(np.float64)
+    if np.linalg.matrix_rank(matrix) < 3:
+        raise InputError("a homography must not be singular: every place in one frame has one in the other")
+    return Motion(matrix / np.cbrt(np.linalg.det(matrix)), CORNERS)
+
+
+class FrameEgo:
+    """Ego-motion from frames that are pushed one by one.
+
+    Args:
+        keep: how many frames to look back at most; None keeps all (below 1 kB a frame).
+    """
+
+    def __init__(self, keep: int | None = None) -> None:
+        self._steps = StepEgo(keep)
+        self._previous: tuple[np.ndarray, np.ndarray] | None = None
+        self._heading = FIRST_HEADING
+
+    def push(self, frame: np.ndarray, moving: np.ndarray | None = None) -> None:
+        """Take the next frame.
+
+        Args:
+            frame: uint8 (H, W, 3) RGB.
+            moving: bool (H, W), what may move by itself: the visible masks of all instances.
+        """
+        scale = min(1.0, WORK_WIDTH / frame.shape[1])
+        grey, static = _work_image(frame, moving, scale)
+        step = None
+        if self._previous is not None and self._previous[0].shape == grey.shape:
+            starts, ends = _follow_corners(*self._previous, grey, static)
+            step, self._heading = fit_turn(
+                starts / scale, ends / scale, frame.shape[:2], self._heading, 1.0 / scale
+            )
+        self._previous = grey, static
+        self._steps.add(step)
+
+    def between(self, i: int, j: int) -> Motion:
+        """The motion from frame i to frame j, chained from neighbours; frames not kept count as still."""
+        return self._steps.between(i, j)
 
 
 def _work_image(frame: np.ndarray, moving: np.ndarray | None, scale: float) -> tuple[np.ndarray, np.ndarray]:

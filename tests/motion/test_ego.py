@@ -99,7 +99,7 @@ def test_the_result_does_not_depend_on_other_random_calls():
 def test_memory_is_bounded_and_what_is_kept_is_the_same():
     frames = [pan(k) for k in range(12)]
     long, short = pushed(frames), pushed(frames, keep=4)
-    assert len(short._steps) == 4
+    assert len(short._steps._steps) == 4
     assert np.allclose(long.between(8, 11).rotation, short.between(8, 11).rotation)
     assert short.between(0, 11).inliers == 0
 
