@@ -232,13 +232,15 @@ class AmodalVideoSegmenter:
         mode: Mode = "two-sided" if look_ahead else "none" if self.recover == "none" else "online"
         keep = FORGET + look_ahead
         if visible is None and not isinstance(video, str | Path | Video):
-            pairs, video_id, batch, forget = checked(video), 1, 1, FORGET
+            pairs, video_id, batch = checked(video), 1, 1
+            forget: float = FORGET
             ego = self._ego_of(None, keep)
         elif visible is None or not isinstance(video, str | Path | Video):
             raise InputError("a stream needs a video and its visible masks, or one iterable of pairs of both")
         else:
             video, visible = _open(video, visible)
-            pairs, video_id, batch, forget = pairs_of(video, visible), visible.video_id, self.batch, inf
+            pairs, video_id, batch = pairs_of(video, visible), visible.video_id, self.batch
+            forget = inf
             ego = self._ego_of(len(video), keep)
         # No stage runs ahead here: what a frame is told must come from the past alone, without delay.
         seen = self._answers(read(pairs, ego), video_id, batch)
