@@ -44,14 +44,24 @@ def segmenter() -> AmodalVideoSegmenter:
 
 
 @pytest.fixture(scope="module")
-def address(segmenter: AmodalVideoSegmenter, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def addresses(
+    segmenter: AmodalVideoSegmenter, case: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[list[str]]:
+    """Of a page without clips to pick, and of one with a clip."""
     from samodal.app import page
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
-        built = page.build(segmenter, {"model": "samodal-nano"}, tmp_path_factory.mktemp("results"))
-        yield page.serve(built, "127.0.0.1", None, open_browser=False)
-        built.close()
+        folder, facts = tmp_path_factory.mktemp("results"), {"model": "samodal-nano"}
+        pages = [page.build(segmenter, facts, folder, clips) for clips in ((), (str(case / "clip.mp4"),))]
+        yield [page.serve(built, "127.0.0.1", None, open_browser=False) for built in pages]
+        for built in pages:
+            built.close()
+
+
+@pytest.fixture(scope="module")
+def address(addresses: list[str]) -> str:
+    return addresses[0]
 
 
 @pytest.fixture(scope="module")
@@ -177,9 +187,14 @@ def test_what_is_wrong_is_said_and_nothing_is_lost(page, case: Path) -> None:
     says(page, "clicked")
 
 
-def test_it_fits_a_narrow_screen(page, case: Path) -> None:
-    page.set_viewport_size({"width": 400, "height": 800})
-    open_clip(page, case)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+def test_a_clip_of_the_command_line_is_shown_at_once_also_on_a_narrow_screen(
+    browser, addresses: list[str]
+) -> None:
+    page = browser.new_page(viewport={"width": 400, "height": 800})
+    page.set_default_timeout(60_000)
+    page.goto(addresses[1])
+    says(page, f"Frame 0 of 0 to {FRAMES - 1}")
     click(page, 160, 100)
     says(page, "clicked")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    page.close()

@@ -237,3 +237,11 @@ def test_the_demo_has_masks() -> None:
     session = work.open_demo(frames=2, size=(90, 160))
     assert len(session.video) == 2
     assert any(t.visible[0] for t in session.visible)
+
+
+def test_an_image_is_run_as_a_clip_of_one_frame(counting: Counting, uploads: Path, tmp_path: Path) -> None:
+    image = work.open_clip([str(uploads / "001.png")])
+    image = work.load_visible(image, [str(uploads / "maps" / "001.png")])
+    image = work.look(work.run_clip(image, counting.segmenter, tmp_path, {}), counting.segmenter)
+    assert describe(image).startswith("**Image**")
+    assert [len(track) for track in image.result] == [1, 1]
