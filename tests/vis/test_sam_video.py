@@ -231,6 +231,13 @@ def test_boxes_that_are_none(tmp_path: Path, content: str, message: str) -> None
     assert str(path) in str(raised.value)
 
 
+@pytest.mark.parametrize("length", [1, 2])
+def test_videos_of_a_frame_or_two(sam2: Path, sam3: Path, squares: str, length: int) -> None:
+    video = Video.from_frames(list(CLIP)[:length])
+    assert len(open_vis(VisOptions(str(sam2), detector=squares))(video)) == 2
+    assert open_vis(VisOptions(str(sam3), ("car",), threshold=0.01))(video).num_frames == length
+
+
 def test_sam2_must_be_shown_something(sam2: Path, squares: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"--vis\.detector"):
         open_vis(VisOptions(str(sam2)))
