@@ -55,12 +55,13 @@ def open_vis(options: VisOptions, device: "torch.device | None" = None) -> Visib
     if kind == "sam2_video":
         from samodal.vis.sam2 import Sam2
 
-        if not options.detector:
+        if not options.detector and options.boxes is None:
             raise InputError(
                 f"--vis.model {options.model}: SAM 2 follows what it is shown; say with --vis.detector what finds the "
-                "instances, such as facebook/mask2former-swin-small-coco-instance"
+                "instances, such as facebook/mask2former-swin-small-coco-instance, or show them with --vis.boxes FILE"
             )
-        return Sam2(options.model, _detector(options, device), device)
+        detector = _detector(options, device) if options.detector else None
+        return Sam2(options.model, detector, options.boxes, options.classes, device)
     return _by_image(options, kind, device)
 
 

@@ -1,6 +1,7 @@
 """What finds the visible masks, as options."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -13,9 +14,11 @@ class VisOptions:
         classes: names of classes to find; if not said, the road users that the model knows.
         threshold: scores from here on begin a track; down to half of it they go on with one.
         detector: for SAM 2, which only follows: what shows it the instances, a model for instances as above.
+        boxes: for SAM 2, too: a JSON file with boxes that show it instances.
     """
 
     model: str = ""
     classes: tuple[str, ...] = ()
     threshold: float = 0.5
     detector: str = ""
+    boxes: Path | None = None

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -41,7 +40,7 @@ def find_visible(
         InputError: nothing was found.
     """
     path = out / "visible.json"
-    identity = {"samodal": version("samodal"), **asdict(options), **vis.identity, "video": list(stamps)}
+    identity = {"samodal": version("samodal"), "vis": repr(options), **vis.identity, "video": list(stamps)}
     log = FrameLog(out / FOUND_LOG, identity)
     if not (ALL in log and path.is_file()):
         with progress("finding", len(video)) as advance:

@@ -124,7 +124,8 @@ def test_what_stands_on_a_page_runs(page: Path, stand_ins: Path, folder: Path) -
                 page.name == "trackers.md"
             ):  # tests/track/test_trackers_page.py runs it, with a stand-in for the network
                 continue
-            known.setdefault("image", Video.open("clip.mp4")[0])
+            image = Video.open("clip.mp4")[0]
+            known = {"image": image, "pairs": [(image, {})], **known}  # what the text says is there
             exec(compile(block, str(page), "exec"), known)
             continue
         for line in block.replace("\\\n", " ").splitlines():

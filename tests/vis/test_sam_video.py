@@ -1,5 +1,6 @@
 """SAM 2 and SAM 3 with random weights and shrunk: what goes in and comes out, not how good it is."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
-from toys import toy_clip
+from toys import tiny_sam, toy_clip
 from transformers import (
     PreTrainedTokenizerFast,
     Sam2VideoConfig,
@@ -21,11 +22,14 @@ from transformers import (
 )
 
 from samodal import masks
+from samodal.cli import run
 from samodal.errors import InputError
+from samodal.frames import write_video
 from samodal.video import Video
 from samodal.vis import VisOptions, open_vis
 from samodal.vis import sam2 as sam2_module
 from samodal.vis import sam3 as sam3_module
+from samodal.vis.boxes import read_boxes
 from samodal.vis.followed import Followed, Pixels, to_tracks
 from samodal.vis.sam3 import _first_of_doubles
 
@@ -173,6 +177,65 @@ def test_sam2_forgets_nothing_that_it_needs(
     assert len(known["non_cond_frame_outputs"]) == 4
     monkeypatch.setattr(sam2_module, "end_frame", lambda *_: None)
     assert vis(CLIP) == short
+
+
+def test_sam2_follows_what_is_in_a_box(sam2: Path, tmp_path: Path) -> None:
+    path = tmp_path / "boxes.json"
+    boxes = [
+        {"frame": 1, "box": [24, 15, 40, 33], "class": "car"},
+        {"frame": 3, "box": [1, 2, 30, 40], "class": "tram"},
+    ]
+    path.write_text(json.dumps(boxes))
+    model = Sam2VideoModel.from_pretrained(sam2)
+    torch.nn.init.constant_(model.mask_decoder.pred_obj_score_head.proj_out.bias, 5)  # sees things everywhere
+    model.save_pretrained(tmp_path / "sam2")
+    shown = []
+    vis = open_vis(VisOptions(str(tmp_path / "sam2"), boxes=path))
+    vis.model.prompt_encoder.register_forward_hook(  # type: ignore[attr-defined]
+        lambda module, arguments, named, answer: shown.append(named["input_points"]), with_kwargs=True
+    )
+    tracks = vis(CLIP)
+    assert len(tracks) > 0
+    assert {track.category_id for track in tracks} <= {26, 101}
+    first = next(points for points in shown if points is not None and points.shape[2] == 2)
+    assert first[0, 0].numpy() == pytest.approx(np.array([[24, 15 * 64 / 48], [40, 33 * 64 / 48]]))
+    assert not any(track.visible[0] for track in tracks), "nothing was shown in the first frame"
+    write_video(tmp_path / "clip.mp4", list(CLIP))
+    tiny_sam().save_pretrained(tmp_path / "model")
+    command = ["predict", str(tmp_path / "clip.mp4"), "--visible", "auto", "--model", str(tmp_path / "model")]
+    command += ["--out", str(tmp_path / "out"), "--vis.model", str(tmp_path / "sam2"), "--vis.boxes"]
+    assert run([*command, str(path)]) == 0
+    assert (tmp_path / "out" / "visible.json").is_file()
+    assert run([*command, str(tmp_path / "absent.json")]) == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{}", "a list of"),
+        ("[]", "a list of"),
+        ('[{"frame": 0, "box": [1, 2, 3], "class": "car"}]', "entry 1: a list of"),
+        (
+            '[{"frame": 8, "box": [1, 2, 3, 4], "class": "car"}]',
+            "does not lie in toy, 8 frames of 64x48 pixels",
+        ),
+        ('[{"frame": 0, "box": [9, 2, 3, 4], "class": "car"}]', "does not lie in toy"),
+        ('[{"frame": 0, "box": [1, 2, NaN, 4], "class": "car"}]', "does not lie in toy"),
+    ],
+)
+def test_boxes_that_are_none(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "boxes.json"
+    path.write_text(content)
+    with pytest.raises(InputError, match=message) as raised:
+        read_boxes(path, CLIP)
+    assert str(path) in str(raised.value)
+
+
+@pytest.mark.parametrize("length", [1, 2])
+def test_videos_of_a_frame_or_two(sam2: Path, sam3: Path, squares: str, length: int) -> None:
+    video = Video.from_frames(list(CLIP)[:length])
+    assert len(open_vis(VisOptions(str(sam2), detector=squares))(video)) == 2
+    assert open_vis(VisOptions(str(sam3), ("car",), threshold=0.01))(video).num_frames == length
 
 
 def test_sam2_must_be_shown_something(sam2: Path, squares: str, tmp_path: Path) -> None:

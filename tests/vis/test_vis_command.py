@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from toys import tiny_sam, toy_clip
 
 from samodal import masks
-from samodal.cli import run
+from samodal.cli import _parse, run
 from samodal.errors import InputError
 from samodal.frame_log import FrameLog
 from samodal.frames import write_video
@@ -201,4 +202,6 @@ def test_the_page_does_what_it_says(folder: Path) -> None:
     assert len(known["tracks"]) == 2
     commands = re.findall(r"^samodal (predict .*)", PAGE.read_text(), re.MULTILINE)
     assert len(commands) == 4
+    for command in commands:
+        assert _parse(shlex.split(command)).visible == "auto"  # type: ignore[union-attr]
     assert run([*commands[-1].split(), "--model", "model", "--out", "out"]) == 0
