@@ -234,7 +234,7 @@ class AmodalVideoSegmenter:
         mode: Mode = "two-sided" if look_ahead else "none" if self.recover == "none" else "online"
         keep = FORGET + look_ahead
         if visible is None and not isinstance(video, str | Path | Video):
-            pairs, video_id, batch, forget = checked(video), 1, 1, FORGET
+            pairs, video_id, batch, forget = checked(video), 1, 1, float(FORGET)
             ego = self._ego_of(None, keep)
         elif visible is None or not isinstance(video, str | Path | Video):
             raise InputError("a stream needs a video and its visible masks, or one iterable of pairs of both")
