@@ -24,6 +24,7 @@ from samodal.motion import EgoMotion
 from samodal.motion.ego import FrameEgo
 from samodal.motion.odometry import known_ego
 from samodal.motion.perspective import PerspectiveMotion
+from samodal.motion.votes import Votes
 from samodal.point_shift import shift_by_point
 from samodal.prompts import STRATEGIES, PromptOptions, load_saliency
 from samodal.recover import Mode, recover_track
@@ -181,15 +182,16 @@ class AmodalVideoSegmenter:
             follow = follow_of(tracks, self.points, looked.video)
             shifted = [shift_by_point(track, follow(track)) for track in tracks]
             return with_depth(replace(looked.tracks, tracks=shifted))
-        heard = {}
+        votes: dict[int, Votes] = {}
         if self.points is not None and mode != "none":
-            heard = votes_of(tracks, self.points, looked.video, mode == "two-sided", self.seed)
-        known, followed = looked.scene if self.refine else None, []
-        for track in tracks:
-            said = heard.get(track.track_id)
-            votes = said.votes if said else None
-            found = recover_track(track, self.motion, mode, ego=looked.ego, scene=known, votes=votes)
-            followed.append(said.marked(found) if said else found)
+            votes = votes_of(tracks, self.points, looked.video, mode == "two-sided", self.seed)
+        known = looked.scene if self.refine else None
+        followed = [
+            recover_track(
+                track, self.motion, mode, ego=looked.ego, scene=known, votes=votes.get(track.track_id)
+            )
+            for track in tracks
+        ]
         return with_depth(replace(looked.tracks, tracks=followed))
 
     def stream(
@@ -232,15 +234,13 @@ class AmodalVideoSegmenter:
         mode: Mode = "two-sided" if look_ahead else "none" if self.recover == "none" else "online"
         keep = FORGET + look_ahead
         if visible is None and not isinstance(video, str | Path | Video):
-            pairs, video_id, batch = checked(video), 1, 1
-            forget: float = FORGET
+            pairs, video_id, batch, forget = checked(video), 1, 1, float(FORGET)
             ego = self._ego_of(None, keep)
         elif visible is None or not isinstance(video, str | Path | Video):
             raise InputError("a stream needs a video and its visible masks, or one iterable of pairs of both")
         else:
             video, visible = _open(video, visible)
-            pairs, video_id, batch = pairs_of(video, visible), visible.video_id, self.batch
-            forget = inf
+            pairs, video_id, batch, forget = pairs_of(video, visible), visible.video_id, self.batch, inf
             ego = self._ego_of(len(video), keep)
         # No stage runs ahead here: what a frame is told must come from the past alone, without delay.
         seen = self._answers(read(pairs, ego), video_id, batch)

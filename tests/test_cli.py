@@ -66,6 +66,28 @@ def test_predict_writes_its_three_files(case: Path, tmp_path: Path, capfd: pytes
     assert f"predicting: {FRAMES}/{FRAMES}" in captured.err
 
 
+def test_predict_with_a_known_ego_motion(case: Path, tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
+    still = np.repeat(np.eye(3)[None], FRAMES, 0)
+    np.save(tmp_path / "still.npy", still)
+    (tmp_path / "moving.json").write_text(json.dumps([[[1, 0, 2], [0, 1, 0], [0, 0, 1]]] * (FRAMES - 1)))
+    answers = {}
+    for name in ("still.npy", "moving.json"):
+        assert predict(case, tmp_path / name[:-5], "--ego", str(tmp_path / name)) == 0
+        answers[name] = (tmp_path / name[:-5] / "amodal.json").read_bytes()
+    assert answers["still.npy"] != answers["moving.json"]
+    still[3, 0, 0] = np.nan
+    np.save(tmp_path / "nan.npy", still)
+    np.save(tmp_path / "short.npy", still[:2])
+    for name, said in (("nan", "homography 3"), ("short", f"2 homographies for a video of {FRAMES}")):
+        capfd.readouterr()
+        assert predict(case, tmp_path / "none", "--ego", str(tmp_path / f"{name}.npy")) == 2
+        error = capfd.readouterr().err
+        assert said in error
+        assert f"{name}.npy" in error
+        assert error.count("\n") == 1
+    assert not (tmp_path / "none").exists()
+
+
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_predict_with_every_strategy(case: Path, tmp_path: Path, strategy: str) -> None:
     assert predict(case, tmp_path / "out", "--prompt.strategy", strategy, "--prompt.count", "2") == 0
