@@ -24,7 +24,6 @@ from samodal.motion import EgoMotion
 from samodal.motion.ego import FrameEgo
 from samodal.motion.odometry import known_ego
 from samodal.motion.perspective import PerspectiveMotion
-from samodal.motion.votes import Votes
 from samodal.point_shift import shift_by_point
 from samodal.prompts import STRATEGIES, PromptOptions, load_saliency
 from samodal.recover import Mode, recover_track
@@ -182,16 +181,15 @@ class AmodalVideoSegmenter:
             follow = follow_of(tracks, self.points, looked.video)
             shifted = [shift_by_point(track, follow(track)) for track in tracks]
             return with_depth(replace(looked.tracks, tracks=shifted))
-        votes: dict[int, Votes] = {}
+        heard = {}
         if self.points is not None and mode != "none":
-            votes = votes_of(tracks, self.points, looked.video, mode == "two-sided", self.seed)
-        known = looked.scene if self.refine else None
-        followed = [
-            recover_track(
-                track, self.motion, mode, ego=looked.ego, scene=known, votes=votes.get(track.track_id)
-            )
-            for track in tracks
-        ]
+            heard = votes_of(tracks, self.points, looked.video, mode == "two-sided", self.seed)
+        known, followed = looked.scene if self.refine else None, []
+        for track in tracks:
+            said = heard.get(track.track_id)
+            votes = said.votes if said else None
+            found = recover_track(track, self.motion, mode, ego=looked.ego, scene=known, votes=votes)
+            followed.append(said.marked(found) if said else found)
         return with_depth(replace(looked.tracks, tracks=followed))
 
     def stream(
