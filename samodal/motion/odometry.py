@@ -94,6 +94,8 @@ def turns(poses: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
         raise InputError(f"poses: (T, 3, 3), (T, 3, 4) or (T, 4, 4) is expected, not {poses.shape}")
     if matrix.shape != (3, 3) or not np.isfinite(matrix).all() or np.linalg.matrix_rank(matrix) < 3:
         raise InputError("intrinsics: a camera matrix of 3 x 3 finite numbers, not singular, is expected")
+    if not np.isfinite(poses).all():
+        raise InputError("poses: must be finite")
     rotations = poses[:, :3, :3]
     back = rotations.transpose(0, 2, 1)
     off = np.abs(rotations @ back - np.eye(3)).max(axis=(1, 2))

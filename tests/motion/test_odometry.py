@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -33,6 +34,7 @@ POSES = np.array([yaw(angle) for angle in ANGLES])
 GAP = range(13, 25)
 
 
+@cache
 def panning(texture: bool) -> tuple[list[np.ndarray], Track, list[masks.Rle]]:
     """A parked thing, hidden while the camera turns; frames, the track, and where it is."""
     rng = np.random.default_rng(0)
