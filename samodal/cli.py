@@ -79,6 +79,8 @@ class Predict:
     """What is seen belongs to the full mask, and a bare rim around it does not, whatever SAM says."""
     refine: bool = True
     """Complete what is partly hidden from frames that show more of it; if not, each frame stands by itself."""
+    rejoin: bool = False
+    """Put tracks together that are one instance under two ids: one ends, and the other begins where it is expected."""
     ego: Path | None = None
     """How the camera turned, if known: a homography of pixels for each frame from the one before, as .npy of (T, 3, 3)
     or (T - 1, 3, 3) or the same in JSON; estimated from the frames if not said."""

@@ -27,6 +27,7 @@ from samodal.motion.perspective import PerspectiveMotion
 from samodal.point_shift import shift_by_point
 from samodal.prompts import STRATEGIES, PromptOptions, load_saliency
 from samodal.recover import Mode, recover_track
+from samodal.rejoin import rejoin
 from samodal.sam import AmodalSam
 from samodal.sam.config import PROMPT_KINDS
 from samodal.stages import ahead
@@ -78,6 +79,8 @@ class AmodalVideoSegmenter:
             (T, 3, 3) or (T - 1, 3, 3), see `samodal.motion.odometry.known_ego`; or a function without arguments
             that gives an `EgoMotion` for each video or stream. If that has a method `push(frame, moving)`, as
             `FrameEgo` has, it gets every frame.
+        rejoin: put tracks together of which one ends and another begins where the first is expected (see
+            `samodal.rejoin`). Not in a stream, and not with recover="none".
 
     Raises:
         InputError: an unknown tracker, recovery or prompt strategy, or a number that makes no sense.
@@ -94,6 +97,7 @@ class AmodalVideoSegmenter:
         unite_visible: bool = True,
         refine: bool = True,
         ego: np.ndarray | Sequence | Callable[[], EgoMotion] | None = None,
+        rejoin: bool = False,
     ) -> None:
         self.prompt = prompt or PromptOptions()
         _check_choice("recover", recover, get_args(RecoverMode))
@@ -118,6 +122,7 @@ class AmodalVideoSegmenter:
         self.unite_visible = unite_visible
         self.refine = refine
         self.ego = ego
+        self.rejoin = rejoin
 
     def __call__(
         self,
@@ -175,6 +180,8 @@ class AmodalVideoSegmenter:
             recover: another mode than that of this segmenter.
         """
         mode, tracks = recover or self.recover, looked.tracks.tracks
+        if self.rejoin and mode != "none":
+            tracks = rejoin(tracks, self.motion, looked.ego)
         if mode == "reference":
             if self.points is None:
                 raise InputError("recover reference: the segmenter has no point tracker")

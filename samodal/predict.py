@@ -54,6 +54,7 @@ def predict(command: "Predict") -> None:
         command.unite_visible,
         command.refine,
         None if ego is None else lambda: ego,
+        command.rejoin,
     )
     weights = fingerprint(model)
     facts = run_facts(
@@ -64,6 +65,7 @@ def predict(command: "Predict") -> None:
         weights=weights,
         recover=command.recover,
         refine=command.refine,
+        rejoin=command.rejoin,
         prompt=f"{command.prompt.count} {command.prompt.strategy}",
         seed=command.seed,
         backend=command.backend,

@@ -1,4 +1,6 @@
 import json
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ from samodal.errors import InputError
 from samodal.pipeline import AmodalVideoSegmenter
 from samodal.prompts import STRATEGIES, PromptOptions
 from samodal.score.compare import without_recovery
-from samodal.video import VideoTracks
+from samodal.video import Track, VideoTracks
 
 CLIP = toy_clip(frames=12, hidden=True)
 VISIBLE = only_visible(CLIP.truth)
@@ -184,3 +186,23 @@ def test_what_is_written_can_be_read_again(tmp_path: Path) -> None:
     keys = "video_id track_id category_id score segmentations states scores visible_segmentations"
     assert {*keys.split(), "occlusion_rates", "points"} <= set(entry)
     assert {len(entry[key]) for key in ("segmentations", "states", "scores", "points")} == {len(CLIP)}
+
+
+def test_an_instance_that_comes_back_under_another_id_is_put_together() -> None:
+    whole, *others = sorted(VISIBLE, key=lambda track: track.track_id)
+    seen = [frame for frame, rle in enumerate(whole.visible) if rle]
+    gap = next(a for a, b in pairwise(seen) if b - a > 1)
+    before = [rle if frame <= gap else None for frame, rle in enumerate(whole.visible)]
+    behind = [rle if frame > gap else None for frame, rle in enumerate(whole.visible)]
+    parts = [Track(1, whole.category_id, 1.0, before), Track(9, whole.category_id, 1.0, behind)]
+    split = replace(VISIBLE, tracks=[*parts, *others])
+    segmenter = AmodalVideoSegmenter(MODEL, rejoin=True)
+    looked = segmenter.look(CLIP.video, split)
+    for track in looked.tracks:  # as a trained model would answer: the bright square never moves
+        full = next(t for t in CLIP.truth if t.track_id == (track.track_id if track.track_id == 2 else 1))
+        track.amodal[:] = [full.amodal[k] if rle else None for k, rle in enumerate(track.visible)]
+    found = segmenter.follow(looked)
+    assert [track.track_id for track in found] == [1, *(track.track_id for track in others)]
+    assert found.tracks[0].visible == whole.visible
+    assert set(found.tracks[0].states[gap + 1 : seen[seen.index(gap) + 1]]) == {"hidden"}
+    assert len(AmodalVideoSegmenter(MODEL).follow(looked)) == len(found) + 1
