@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import webbrowser
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -99,14 +100,17 @@ def write_files(page: Path) -> None:
         r"`(\w+\.py)`:\n+```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE
     ):
         Path(name).write_text(code)
+        sys.modules.pop(Path(name).stem, None)  # another test's
 
 
 @pytest.fixture
-def folder(stand_ins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(stand_ins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(webbrowser, "open", lambda url: True)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path
+    yield tmp_path
+    for name in {path.stem for path in tmp_path.glob("*.py")}:  # the next page may have a file of that name
+        sys.modules.pop(name, None)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
