@@ -41,12 +41,19 @@ class OpenVino:
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
             "PERFORMANCE_HINT": "LATENCY",
         }
-        return openvino.Core().compile_model(folder / "model.xml", "CPU", options)
+        return _core().compile_model(folder / "model.xml", "CPU", options)
 
     def _run(self, compiled: Any, inputs: tuple[Tensor, ...]) -> list[Tensor]:
         given = [part.detach().contiguous().numpy() for part in inputs]
         answers = compiled(given, share_inputs=True)
         return [torch.from_numpy(answers[index].copy()) for index in range(len(answers))]
+
+
+@cache
+def _core() -> openvino.Core:
+    """One for the process: each makes a stack for the signals of its thread, and several free them in an order that
+    leaves the thread a stack that is gone; with Python's faulthandler on, the next signal would be the last."""
+    return openvino.Core()
 
 
 @torch.no_grad()

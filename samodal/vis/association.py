@@ -53,7 +53,10 @@ def associate(
         mean.
     """
     paths: list[_Path] = []
-    for index, found in enumerate(frames):
+    for index, unordered in enumerate(frames):
+        found = sorted(
+            unordered, key=_rank
+        )  # so that ties do not depend on the order in which masks are given
         alive = [path for path in paths if index - path.frames[-1] <= PATIENCE]
         expected = [path.expected(index) for path in alive]
         sure = [n for n, one in enumerate(found) if one.score >= threshold]
@@ -105,6 +108,10 @@ class _Path:
         self.box = box
         self.frames.append(index)
         self.found.append(found)
+
+
+def _rank(one: Found) -> tuple[float, str, str]:
+    return -one.score, one.category, one.mask["counts"]
 
 
 def _box(mask: Rle) -> np.ndarray:

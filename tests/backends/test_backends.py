@@ -1,8 +1,13 @@
 """All engines against torch, on small models with every adapter."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+import toys
 from toys import tiny_sam
 
 from samodal.backends import exported, usable, use_backend
@@ -122,3 +127,32 @@ def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.delitem(sys.modules, "samodal.backends.openvino", raising=False)
     with pytest.raises(InputError, match=r"pip install 'samodal\[openvino\]'"):
         use_backend(tiny_sam(), "openvino")
+
+
+@pytest.mark.skipif(not usable("openvino"), reason="needs samodal[openvino]")
+def test_a_process_outlives_signals_after_its_models_are_gone(cache):
+    """In a process of its own, with a faulthandler, as pytest has one."""
+    script = f"""if True:
+        import gc, signal, sys
+        sys.path.insert(0, {str(Path(toys.__file__).parent)!r})
+        from samodal.backends import use_backend
+        from toys import tiny_sam
+        for adapter in ("none", "sam-adapter"):
+            first = tiny_sam(adapter)
+            use_backend(first, "openvino")
+            second = tiny_sam(adapter)
+            use_backend(second, "openvino")
+            del first
+            gc.collect()
+            del second
+            gc.collect()
+        heard = []
+        signal.signal(signal.SIGCHLD, lambda *_: heard.append(1))
+        for _ in range(3):
+            signal.raise_signal(signal.SIGCHLD)
+        assert heard == [1, 1, 1]
+    """
+    done = subprocess.run(
+        [sys.executable, "-X", "faulthandler", "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, (done.returncode, done.stderr)

@@ -58,7 +58,7 @@ def before_step(monkeypatch: pytest.MonkeyPatch, wanted: int, act: Callable[[dic
 
 
 def deliver(number: signal.Signals) -> None:
-    """As if the signal came in now. Real ones, below, go to a process of their own: pytest's workers die of them."""
+    """As if the signal came in now. Real ones, below, go to a process of their own: here they could end pytest."""
     handler = signal.getsignal(number)
     assert callable(handler), "the run does not listen"
     assert handler is not signal.default_int_handler, "the run does not listen"

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from samodal import masks
@@ -138,6 +138,7 @@ def test_nothing_found() -> None:
 
 @settings(deadline=None, max_examples=25)
 @given(st.integers(0, 2**32 - 1))
+@example(265965602)  # two of its masks suit a track equally well
 def test_every_mask_belongs_to_one_track_at_most_and_order_does_not_matter(seed: int) -> None:
     rng = np.random.default_rng(seed)
     frames = []
