@@ -110,8 +110,9 @@ class _Path:
         self.found.append(found)
 
 
-def _rank(one: Found) -> tuple[float, str, str]:
-    return -one.score, one.category, one.mask["counts"]
+def _rank(one: Found) -> tuple[float, tuple[float, ...], str, str]:
+    """The surest first, then from left to right."""
+    return -one.score, masks.box(one.mask), one.mask["counts"], one.category
 
 
 def _box(mask: Rle) -> np.ndarray:
