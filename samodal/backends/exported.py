@@ -13,61 +13,67 @@ import torch
 from torch import Tensor, nn
 
 from samodal.files import cache_folder
+from samodal.sam.adapters import high_pass
 
 if TYPE_CHECKING:
     from samodal.sam.model import AmodalSam
 
-FORM = 1
+FORM = 2
 """Of what is exported; another number makes all exports anew."""
 
 
 class Encoder(nn.Module):
-    """Pixels (1, 3, S, S), and what a prompt generator makes of them -> embedding (1, C, g, g).
+    """Pixels (1, 3, S, S), and their high frequencies where a prompt generator wants them -> embedding (1, C, g, g).
 
-    The prompt generator looks at the spectrum of the image: engines have no word for that, so torch does it.
+    Engines have no word for the spectrum of an image, so torch makes the high frequencies.
     """
 
     def __init__(self, model: "AmodalSam") -> None:
         super().__init__()
         self.encoder = model.vision_encoder
 
-    def forward(self, pixels: Tensor, feature: Tensor | None = None) -> Tensor:
+    def forward(self, pixels: Tensor, high: Tensor | None = None) -> Tensor:
         """See the class."""
-        return self.encoder(pixels, feature)
+        return self.encoder(pixels, high)
 
 
 class Decoder(nn.Module):
-    """Image (1, C, g, g), prompt tokens (1, 1, P, C) and dense prompt (1, C, g, g) -> logits and scores."""
+    """Image (1, C, g, g), prompt tokens (1, 1, P, C), mask prompt (1, 1, 4g, 4g) if any -> logits and scores."""
 
     def __init__(self, model: "AmodalSam", multimask: bool) -> None:
         super().__init__()
         self.decoder = model.mask_decoder
+        self.mask_embed = model.prompt_encoder.mask_embed
+        self.no_mask = nn.Parameter(model.prompt_encoder.no_mask_embed.weight.detach()[..., None, None])
         self.multimask = multimask
         self.register_buffer("positions", model.image_positions())
 
-    def forward(self, image: Tensor, sparse: Tensor, dense: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, image: Tensor, sparse: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """See the class."""
+        dense = self.no_mask if mask is None else self.mask_embed(mask)
         return self.decoder(image, self.positions, sparse, dense, self.multimask)
 
 
 def encoder_inputs(model: "AmodalSam", pixels: Tensor) -> tuple[Tensor, ...]:
     """What `Encoder` is given for normalised pixels (1, 3, S, S)."""
-    feature = model.vision_encoder.prompt_feature(pixels)
-    return (pixels,) if feature is None else (pixels, feature)
+    return (pixels, high_pass(pixels)) if model.config.adapter == "sam-adapter" else (pixels,)
+
+
+def decoder_part(multimask: bool, mask: bool) -> str:
+    """The name of a decoder, for `examples`."""
+    return "decoder" + "-multimask" * multimask + "-mask" * mask
 
 
 @torch.no_grad()
 def examples(model: "AmodalSam", part: str) -> tuple[nn.Module, tuple[Tensor, ...]]:
-    """A part of a model to be traced, "encoder", "decoder" or "decoder-multimask", and inputs for it."""
+    """A part of a model to be traced, "encoder" or a `decoder_part`, and inputs for it."""
+    side, vision = model.image_size, model.config.vision_config
     if part == "encoder":
-        pixels = torch.zeros(1, 3, model.image_size, model.image_size)
-        return Encoder(model), encoder_inputs(model, pixels)
-    sparse, dense = model.prompt_encoder(torch.zeros(1, 1, 3, 2), torch.ones(1, 1, 3), None, None)
-    return Decoder(model, part == "decoder-multimask").eval(), (
-        torch.zeros(dense.shape),
-        sparse,
-        dense.clone(),
-    )
+        return Encoder(model), encoder_inputs(model, torch.zeros(1, 3, side, side))
+    grid, channels = side // vision.patch_size, vision.output_channels
+    image, sparse = torch.zeros(1, channels, grid, grid), torch.zeros(1, 1, 3, channels)
+    mask = (torch.zeros(1, 1, 4 * grid, 4 * grid),) if part.endswith("-mask") else ()
+    return Decoder(model, "-multimask" in part).eval(), (image, sparse, *mask)
 
 
 def fingerprint(model: nn.Module) -> str:

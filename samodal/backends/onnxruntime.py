@@ -10,7 +10,7 @@ import onnxruntime
 import torch
 from torch import Tensor
 
-from samodal.backends.exported import encoder_inputs, examples, kept
+from samodal.backends.exported import decoder_part, encoder_inputs, examples, kept
 from samodal.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,11 +31,14 @@ class OnnxRuntime:
         """Normalised pixels (1, 3, S, S) -> embedding (1, C, g, g)."""
         return _run(self.encoder, encoder_inputs(self.model, pixels))[0]
 
-    def decode(self, image: Tensor, sparse: Tensor, dense: Tensor, multimask: bool) -> tuple[Tensor, Tensor]:
-        """One prompt: logits (1, 1, C, 4g, 4g) and predicted IoU (1, 1, C)."""
-        session = self.decoder("decoder-multimask" if multimask else "decoder")
-        logits, scores = _run(session, (image, sparse, dense))
-        return logits, scores
+    def decode(
+        self, image: Tensor, sparse: Tensor, masks: Tensor | None, multimask: bool
+    ) -> tuple[Tensor, Tensor]:
+        """N prompts, one after the other: see `samodal.sam.model.Engine.decode`."""
+        session = self.decoder(decoder_part(multimask, masks is not None))
+        prompts = zip(*(part.split(1) for part in (sparse, masks) if part is not None), strict=True)
+        logits, scores = zip(*(_run(session, (image, *prompt)) for prompt in prompts), strict=True)
+        return torch.cat(logits)[:, 0], torch.cat(scores)[:, 0]
 
     def _session(self, part: str) -> onnxruntime.InferenceSession:
         packages = ("onnx", "onnxruntime")
@@ -57,7 +60,7 @@ def _run(session: onnxruntime.InferenceSession, inputs: tuple[Tensor, ...]) -> l
 @torch.no_grad()
 def _export(model: "AmodalSam", part: str, folder: Path) -> None:
     module, inputs = examples(model, part)
-    names = ["pixels", "feature"] if part == "encoder" else ["image", "sparse", "dense"]
+    names = ["pixels", "high"] if part == "encoder" else ["image", "sparse", "mask"]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the tracer finds that sizes are constants; they are
         torch.onnx.export(

@@ -3,16 +3,20 @@
 import warnings
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import numpy as np
 import openvino
 import torch
 from torch import Tensor
 
-from samodal.backends.exported import encoder_inputs, examples, kept
+from samodal.backends.exported import decoder_part, encoder_inputs, examples, kept
 
 if TYPE_CHECKING:
     from samodal.sam.model import AmodalSam
+
+STREAMS = 8
+"""Prompts that are decoded at a time, at most: each takes memory of its own."""
 
 
 class OpenVino:
@@ -20,33 +24,47 @@ class OpenVino:
 
     def __init__(self, model: "AmodalSam", dtype: str) -> None:
         self.model = model
-        self.dtype = dtype
-        self.encoder = self._compile("encoder", "bf16" if dtype == "bf16" else "f32")
-        self.decoder = cache(lambda part: self._compile(part, "f32"))
+        self.encoder = self._compile("encoder", "bf16" if dtype == "bf16" else "f32", 1)
+        self.decoders = cache(self._queue)
 
     def encode(self, pixels: Tensor) -> Tensor:
         """Normalised pixels (1, 3, S, S) -> embedding (1, C, g, g)."""
-        return self._run(self.encoder, encoder_inputs(self.model, pixels))[0]
+        given = [part.numpy() for part in encoder_inputs(self.model, pixels)]
+        return torch.from_numpy(self.encoder(given, share_inputs=True)[0].copy())
 
-    def decode(self, image: Tensor, sparse: Tensor, dense: Tensor, multimask: bool) -> tuple[Tensor, Tensor]:
-        """One prompt: logits (1, 1, C, 4g, 4g) and predicted IoU (1, 1, C)."""
-        part = "decoder-multimask" if multimask else "decoder"
-        logits, scores = self._run(self.decoder(part), (image, sparse, dense))
-        return logits, scores
+    def decode(
+        self, image: Tensor, sparse: Tensor, masks: Tensor | None, multimask: bool
+    ) -> tuple[Tensor, Tensor]:
+        """N prompts, each on its own: see `samodal.sam.model.Engine.decode`."""
+        queue = self.decoders(decoder_part(multimask, masks is not None))
+        answers: list[list[np.ndarray]] = [[]] * len(sparse)
 
-    def _compile(self, part: str, precision: str) -> Any:
+        def keep(request: openvino.InferRequest, place: int) -> None:
+            answers[place] = [output.data.copy() for output in request.output_tensors]
+
+        queue.set_callback(keep)
+        # Shared with the engine, not copied: they have to live, and to lie in one piece, until it is done.
+        given = [part.contiguous().numpy() for part in (image, sparse, masks) if part is not None]
+        for place in range(len(sparse)):
+            prompt = [part[place : place + 1] for part in given[1:]]
+            queue.start_async([given[0], *prompt], place, share_inputs=True)
+        queue.wait_all()
+        logits, scores = (torch.from_numpy(np.concatenate(part)) for part in zip(*answers, strict=True))
+        return logits[:, 0], scores[:, 0]
+
+    def _queue(self, part: str) -> openvino.AsyncInferQueue:
+        """Several prompts at a time, as each is too little work for all cores."""
+        streams = min(torch.get_num_threads(), STREAMS)
+        return openvino.AsyncInferQueue(self._compile(part, "f32", streams), streams)
+
+    def _compile(self, part: str, precision: str, streams: int) -> openvino.CompiledModel:
         folder = kept("openvino", self.model, part, ("openvino",), lambda new: _export(self.model, part, new))
         options = {
             "INFERENCE_PRECISION_HINT": precision,
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-            "PERFORMANCE_HINT": "LATENCY",
+            "NUM_STREAMS": streams,
         }
         return _core().compile_model(folder / "model.xml", "CPU", options)
-
-    def _run(self, compiled: Any, inputs: tuple[Tensor, ...]) -> list[Tensor]:
-        given = [part.detach().contiguous().numpy() for part in inputs]
-        answers = compiled(given, share_inputs=True)
-        return [torch.from_numpy(answers[index].copy()) for index in range(len(answers))]
 
 
 @cache

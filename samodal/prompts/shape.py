@@ -24,7 +24,7 @@ def mask_prompts(visible: np.ndarray, sure: float = 6.0) -> np.ndarray:
     near = np.stack([_nearness(mask) for mask in own]) if len(own) else own
     lowest = np.array([_lowest_row(mask) for mask in own])
     may_hide = (lowest[None] >= lowest[:, None]) & ~np.eye(len(own), dtype=bool)
-    unknown = np.clip(np.tensordot(may_hide.astype(np.float32), own, 1), 0, 1)
+    unknown = np.array([np.minimum(own[row].sum(0), 1) for row in may_hide]).reshape(own.shape)
     elsewhere = unknown * (0.75 * near - 0.25) + (1 - unknown) * (0.5 * near - 1)
     return sure * (own + (1 - own) * elsewhere)
 

@@ -39,17 +39,17 @@ class PromptGenerator(nn.Module):
         """The layers that are zero in a new adapter."""
         return [self.shared_mlp]
 
-    def feature(self, pixels: Tensor, patches: Tensor) -> Tensor:
+    def feature(self, high: Tensor, patches: Tensor) -> Tensor:
         """What all blocks share, (B, g, g, d).
 
         Args:
-            pixels: (B, 3, S, S).
+            high: (B, 3, S, S), `high_pass` of the pixels.
             patches: (B, g, g, D), the patch embedding without positions.
         """
         if self.mixed:  # the original takes (B, g * g, D) for (B, D, g * g)
             batch, grid, _, width = patches.shape
             patches = patches.reshape(batch, width, grid, grid).permute(0, 2, 3, 1)
-        handcrafted = self.handcrafted_generator(high_pass(pixels)).permute(0, 2, 3, 1)
+        handcrafted = self.handcrafted_generator(high).permute(0, 2, 3, 1)
         return handcrafted + self.embedding_generator(patches)
 
     def forward(self, feature: Tensor, block: int) -> Tensor:
@@ -91,10 +91,14 @@ def high_pass(pixels: Tensor, rate: float = 0.25) -> Tensor:
     half = int((height * width * rate) ** 0.5 // 2)
 
     def is_low(size: int) -> Tensor:
-        # 0, 1, ... up to the middle, then from minus the middle up to -1 (ONNX has no word for fftfreq)
+        # 0, 1, ... up to the middle, then from minus the middle up to -1
         frequency = (torch.arange(size, device=pixels.device) + size // 2) % size - size // 2
         return (frequency >= -half) & (frequency < half)
 
-    spectrum = torch.fft.fft2(pixels.float())
-    spectrum = spectrum * ~(is_low(height)[:, None] & is_low(width))
-    return torch.fft.ifft2(spectrum).real.abs().to(pixels.dtype)
+    low = (is_low(height)[:, None] & is_low(width)).float()
+    # The square has one more row and column on its negative side. Of what is left the real part is taken, to which a
+    # frequency and its opposite contribute alike, so half of the spectrum is enough.
+    opposite = low.flip(0, 1).roll((1, 1), (0, 1))
+    kept = (1 - (low + opposite) / 2)[:, : width // 2 + 1]
+    spectrum = torch.fft.rfft2(pixels.float())
+    return torch.fft.irfft2(spectrum * kept, s=(height, width)).abs().to(pixels.dtype)

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from transformers.models.sam.modeling_sam import SamMLPBlock, SamPatchEmbeddings, SamVisionNeck
 
-from samodal.sam.adapters import Bottleneck, PromptGenerator
+from samodal.sam.adapters import Bottleneck, PromptGenerator, high_pass
 from samodal.sam.attention import attend, relative_positions
 from samodal.sam.config import AmodalSamConfig
 from samodal.sam.lora import add_lora
@@ -49,17 +49,16 @@ class ImageEncoder(nn.Module):
         if config.adapter == "lora":
             add_lora(self, config)
 
-    def forward(self, pixels: Tensor, feature: Tensor | None = None) -> Tensor:
+    def forward(self, pixels: Tensor, high: Tensor | None = None) -> Tensor:
         """(B, 3, S, S) -> (B, C, g, g).
 
         Args:
             pixels: normalised and padded.
-            feature: what `prompt_feature` says of these pixels, where it is known already.
+            high: `samodal.sam.adapters.high_pass` of these pixels, where it is known already.
         """
         tokens = self.patch_embed(pixels)
         prompts = getattr(self, "prompt_generator", None)
-        if prompts and feature is None:
-            feature = prompts.feature(pixels, tokens)
+        feature = prompts.feature(high_pass(pixels) if high is None else high, tokens) if prompts else None
         if self.pos_embed is not None:
             tokens = tokens + self.pos_embed
         for index, block in enumerate(self.layers):
@@ -72,11 +71,6 @@ class ImageEncoder(nn.Module):
         # The last step is a hundredth of the work; in 16 bits it would make most of the error.
         with torch.autocast(tokens.device.type, enabled=False):
             return self.neck(tokens.to(self.neck.conv1.weight.dtype))
-
-    def prompt_feature(self, pixels: Tensor) -> Tensor | None:
-        """What the prompt generator makes of pixels, (B, g, g, d); None without one."""
-        prompts = getattr(self, "prompt_generator", None)
-        return prompts.feature(pixels, self.patch_embed(pixels)) if prompts else None
 
 
 class Block(nn.Module):

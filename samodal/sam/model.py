@@ -56,11 +56,19 @@ class Engine(Protocol):
     def encode(self, pixels: Tensor) -> Tensor:
         """Normalised pixels (1, 3, S, S) -> embedding (1, C, g, g)."""
 
-    def decode(self, image: Tensor, sparse: Tensor, dense: Tensor, multimask: bool) -> tuple[Tensor, Tensor]:
-        """Embedding (1, C, g, g), prompt tokens (1, 1, P, C), dense prompt (1, C, g, g) of one prompt.
+    def decode(
+        self, image: Tensor, sparse: Tensor, masks: Tensor | None, multimask: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Answer N prompts, each as if it were alone.
+
+        Args:
+            image: embedding (1, C, g, g).
+            sparse: prompt tokens (N, 1, P, C), with P = 0 where there are only masks.
+            masks: mask prompts (N, 1, 4g, 4g), or None.
+            multimask: three masks a prompt instead of one.
 
         Returns:
-            logits (1, 1, C, 4g, 4g) and predicted IoU (1, 1, C); C is 1, or 3 with multimask.
+            logits (N, C, 4g, 4g) and predicted IoU (N, C); C is 1, or 3 with multimask.
         """
 
 
@@ -408,7 +416,7 @@ class AmodalSam(nn.Module):
         # differ by 1e-6 from those it gets alone, and a mask can differ in a pixel. One at a time is exact,
         # and on a CPU about as fast.
         if self.device.type == "cpu":
-            chunk = 1
+            chunk = total if self.engine else 1
         positions = None if self.engine else self.image_positions()
         for start in range(0, total, chunk):
             part = slice(start, start + chunk)
@@ -416,16 +424,19 @@ class AmodalSam(nn.Module):
             if self.engine:
                 logits, iou = self._engine_logits(self.engine, emb.embedding[None], multimask, **few)
             else:
-                logits, iou = self.low_res_logits(
-                    emb.embedding[None], **few, multimask=multimask, positions=positions
+                logits, iou = (
+                    answer[0]
+                    for answer in self.low_res_logits(
+                        emb.embedding[None], **few, multimask=multimask, positions=positions
+                    )
                 )
-            low_res[part], scores[part] = logits[0], iou[0]
+            low_res[part], scores[part] = logits, iou
             size = self.image_size, emb.input_size, emb.original_size
             if self.device.type == "cpu":  # elsewhere to look for the box would wait for the device
-                for place, mask in zip(masks[part].flatten(0, 1), logits[0].flatten(0, 1), strict=True):
+                for place, mask in zip(masks[part].flatten(0, 1), logits.flatten(0, 1), strict=True):
                     place.copy_(images.mask_in_frame(mask, *size))
             else:
-                masks[part] = images.logits_to_frame(logits[0], *size) > 0
+                masks[part] = images.logits_to_frame(logits, *size) > 0
         return Decoded(masks if multimask else masks[:, 0], low_res, scores)
 
     def _engine_logits(
@@ -438,8 +449,10 @@ class AmodalSam(nn.Module):
         boxes: Tensor | None = None,
         mask_prompts: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """`low_res_logits` of one prompt on one image."""
-        sparse, dense = self.encode_prompts(points, labels, boxes, mask_prompts)
-        if sparse is None:
-            sparse = image.new_zeros(1, 1, 0, image.shape[1])
-        return engine.decode(image, sparse, dense, multimask)
+        """`low_res_logits` of N prompts (1, N, ...) on one image, without the first dimension."""
+        count = next(len(part[0]) for part in (points, boxes, mask_prompts) if part is not None)
+        sparse, _ = self.encode_prompts(points, labels, boxes, None)
+        tokens = image.new_zeros(count, 1, 0, image.shape[1]) if sparse is None else sparse[0][:, None]
+        return engine.decode(
+            image, tokens, None if mask_prompts is None else mask_prompts[0][:, None], multimask
+        )
