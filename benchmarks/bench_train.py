@@ -28,7 +28,7 @@ from samodal.train.log import Averages
 from samodal.train.loop import choose_trainable, learn_from
 from samodal.train.optimisers import make_optimiser
 from samodal.train.options import TrainOptions
-from samodal.train.processes import make_accelerator, plain_attention
+from samodal.train.processes import make_accelerator
 from samodal.train.samples import FrameSamples, Sample, collate
 
 SIZES = {"nano": (nano_config, 20), "vit_b": (lambda: vit_config("vit_b"), 1)}
@@ -94,7 +94,6 @@ def epoch(model: AmodalSam, samples: FrameSamples, options: TrainOptions) -> tup
     """CPU seconds and losses of all steps of the options."""
     accelerator = make_accelerator()
     choose_trainable(model, options)
-    plain_attention(model.mask_decoder)
     optimiser = make_optimiser(model, options)
     model.train()
     losses = []
@@ -120,7 +119,6 @@ def compare_instances(model: AmodalSam, clips: Sequence[Clip], options: TrainOpt
     count = int(batch["valid"].sum())
     alone = apart(batch)
     choose_trainable(model, options)
-    plain_attention(model.mask_decoder)
     model.train()
     ways: dict[str, Callable[[], dict[str, torch.Tensor]]] = {
         "together": lambda: gradients(model, batch, options),

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from samodal.files import cache_folder
 from samodal.sam.adapters import high_pass
+from samodal.sam.images import rows
 
 if TYPE_CHECKING:
     from samodal.sam.model import AmodalSam
@@ -38,20 +39,20 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Image (1, C, g, g), prompt tokens (1, 1, P, C), mask prompt (1, 1, 4g, 4g) if any -> logits and scores."""
+    """Image (1, g * g, C), prompt tokens (1, 1, P, C), mask prompt (1, 1, 4g, 4g) if any -> logits and scores."""
 
     def __init__(self, model: "AmodalSam", multimask: bool) -> None:
         super().__init__()
         self.decoder = model.mask_decoder
         self.mask_embed = model.prompt_encoder.mask_embed
-        self.no_mask = nn.Parameter(model.prompt_encoder.no_mask_embed.weight.detach()[..., None, None])
+        self.no_mask = nn.Parameter(model.prompt_encoder.no_mask_embed.weight.detach())
         self.multimask = multimask
-        self.register_buffer("positions", model.image_positions())
+        self.register_buffer("positions", rows(model.image_positions())[0])
 
-    def forward(self, image: Tensor, sparse: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(self, cells: Tensor, tokens: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """See the class."""
-        dense = self.no_mask if mask is None else self.mask_embed(mask)
-        return self.decoder(image, self.positions, sparse, dense, self.multimask)
+        hint = self.no_mask if mask is None else rows(self.mask_embed(mask))
+        return self.decoder((cells + hint)[:, None], self.positions, tokens, self.multimask)
 
 
 def encoder_inputs(model: "AmodalSam", pixels: Tensor) -> tuple[Tensor, ...]:
@@ -71,9 +72,9 @@ def examples(model: "AmodalSam", part: str) -> tuple[nn.Module, tuple[Tensor, ..
     if part == "encoder":
         return Encoder(model), encoder_inputs(model, torch.zeros(1, 3, side, side))
     grid, channels = side // vision.patch_size, vision.output_channels
-    image, sparse = torch.zeros(1, channels, grid, grid), torch.zeros(1, 1, 3, channels)
+    cells, tokens = torch.zeros(1, grid * grid, channels), torch.zeros(1, 1, 3, channels)
     mask = (torch.zeros(1, 1, 4 * grid, 4 * grid),) if part.endswith("-mask") else ()
-    return Decoder(model, "-multimask" in part).eval(), (image, sparse, *mask)
+    return Decoder(model, "-multimask" in part).eval(), (cells, tokens, *mask)
 
 
 def fingerprint(model: nn.Module) -> str:

@@ -32,12 +32,12 @@ class OnnxRuntime:
         return _run(self.encoder, encoder_inputs(self.model, pixels))[0]
 
     def decode(
-        self, image: Tensor, sparse: Tensor, masks: Tensor | None, multimask: bool
+        self, cells: Tensor, tokens: Tensor, masks: Tensor | None, multimask: bool
     ) -> tuple[Tensor, Tensor]:
         """N prompts, one after the other: see `samodal.sam.model.Engine.decode`."""
         session = self.decoder(decoder_part(multimask, masks is not None))
-        prompts = zip(*(part.split(1) for part in (sparse, masks) if part is not None), strict=True)
-        logits, scores = zip(*(_run(session, (image, *prompt)) for prompt in prompts), strict=True)
+        prompts = zip(*(part.split(1) for part in (tokens, masks) if part is not None), strict=True)
+        logits, scores = zip(*(_run(session, (cells, *prompt)) for prompt in prompts), strict=True)
         return torch.cat(logits)[:, 0], torch.cat(scores)[:, 0]
 
     def _session(self, part: str) -> onnxruntime.InferenceSession:
@@ -60,7 +60,7 @@ def _run(session: onnxruntime.InferenceSession, inputs: tuple[Tensor, ...]) -> l
 @torch.no_grad()
 def _export(model: "AmodalSam", part: str, folder: Path) -> None:
     module, inputs = examples(model, part)
-    names = ["pixels", "high"] if part == "encoder" else ["image", "sparse", "mask"]
+    names = ["pixels", "high"] if part == "encoder" else ["cells", "tokens", "mask"]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the tracer finds that sizes are constants; they are
         torch.onnx.export(
@@ -68,7 +68,7 @@ def _export(model: "AmodalSam", part: str, folder: Path) -> None:
             inputs,
             folder / "model.onnx",
             input_names=names[: len(inputs)],
-            dynamic_axes={} if part == "encoder" else {"sparse": {2: "prompts"}},
+            dynamic_axes={} if part == "encoder" else {"tokens": {2: "prompts"}},
             opset_version=17,
             dynamo=False,
         )

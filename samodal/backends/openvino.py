@@ -33,19 +33,19 @@ class OpenVino:
         return torch.from_numpy(self.encoder(given, share_inputs=True)[0].copy())
 
     def decode(
-        self, image: Tensor, sparse: Tensor, masks: Tensor | None, multimask: bool
+        self, cells: Tensor, tokens: Tensor, masks: Tensor | None, multimask: bool
     ) -> tuple[Tensor, Tensor]:
         """N prompts, each on its own: see `samodal.sam.model.Engine.decode`."""
         queue = self.decoders(decoder_part(multimask, masks is not None))
-        answers: list[list[np.ndarray]] = [[]] * len(sparse)
+        answers: list[list[np.ndarray]] = [[]] * len(tokens)
 
         def keep(request: openvino.InferRequest, place: int) -> None:
             answers[place] = [output.data.copy() for output in request.output_tensors]
 
         queue.set_callback(keep)
         # Shared with the engine, not copied: they have to live, and to lie in one piece, until it is done.
-        given = [part.contiguous().numpy() for part in (image, sparse, masks) if part is not None]
-        for place in range(len(sparse)):
+        given = [part.contiguous().numpy() for part in (cells, tokens, masks) if part is not None]
+        for place in range(len(tokens)):
             prompt = [part[place : place + 1] for part in given[1:]]
             queue.start_async([given[0], *prompt], place, share_inputs=True)
         queue.wait_all()

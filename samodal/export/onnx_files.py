@@ -16,6 +16,7 @@ from samodal import files
 from samodal.errors import InputError, missing_extra
 from samodal.export.original import merged
 from samodal.sam import AmodalSam
+from samodal.sam.images import rows
 
 OPSET = 18  # the first that torch writes
 TOLERANCE = 1e-4  # largest difference from torch, as a share of the largest value of an output
@@ -51,7 +52,7 @@ class Decoder(nn.Module):
         kinds = [prompts.not_a_point_embed, *prompts.point_embed]  # in the order of the labels, from -1 on
         self.kinds = nn.Parameter(torch.cat([kind.weight.detach() for kind in kinds]))
         self.no_mask = nn.Parameter(prompts.no_mask_embed.weight.detach()[0, :, None, None])
-        self.positions = nn.Parameter(model.image_positions().detach())
+        self.positions = nn.Parameter(rows(model.image_positions().detach())[0])
 
     def forward(
         self, embedding: Tensor, points: Tensor, labels: Tensor, masks: Tensor, use_mask: Tensor
@@ -68,17 +69,11 @@ class Decoder(nn.Module):
         Returns:
             logits (N, 1, 4g, 4g), predicted IoU (N, 1).
         """
-        prompts = points.shape[0]
         phases = self.phases((points + 0.5)[:, None], (self.side, self.side))[:, 0]
-        sparse = self.kinds[labels + 1] + phases.where(labels[..., None] >= 0, 0.0)
-        dense = self.mask_embed(masks).where(use_mask[:, None, None, None], self.no_mask)
-        logits, scores = self.mask_decoder(
-            image_embeddings=embedding.expand(prompts, -1, -1, -1),
-            image_positional_embeddings=self.positions.expand(prompts, -1, -1, -1),
-            sparse_prompt_embeddings=sparse[:, None],
-            dense_prompt_embeddings=dense,
-            multimask_output=False,
-        )
+        tokens = self.kinds[labels + 1] + phases.where(labels[..., None] >= 0, 0.0)
+        hints = self.mask_embed(masks).where(use_mask[:, None, None, None], self.no_mask)
+        cells = rows(embedding + hints)
+        logits, scores = self.mask_decoder(cells[:, None], self.positions, tokens[:, None], False)
         return logits[:, 0], scores[:, 0]
 
 

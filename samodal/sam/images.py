@@ -214,6 +214,11 @@ class _Reach:
         return first - offset, second - offset, place - first
 
 
+def rows(embeddings: Tensor) -> Tensor:
+    """(B, C, g, g) -> (B, g * g, C), row by row and in one piece, as the mask decoder wants its cells."""
+    return embeddings.flatten(2).transpose(1, 2).contiguous()
+
+
 def coverage(masks: np.ndarray, side: int) -> np.ndarray:
     """Masks of a frame in the cells of the model's low-resolution masks.
 

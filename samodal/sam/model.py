@@ -1,6 +1,5 @@
 """The amodal SAM: encodes a frame once, and answers each prompt on it with the full shape of an instance."""
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import SamConfig
-from transformers.models.sam.modeling_sam import SamMaskDecoder, SamPositionalEmbedding, SamPromptEncoder
+from transformers.models.sam.modeling_sam import SamPositionalEmbedding, SamPromptEncoder
 
 from samodal.errors import InputError
 from samodal.sam import images, storage
 from samodal.sam.config import AmodalSamConfig
+from samodal.sam.decoder import MaskDecoder
 from samodal.sam.encoder import ImageEncoder
 from samodal.sam.initialise import initialise
 from samodal.sam.lora import LoraOptions
@@ -57,13 +57,13 @@ class Engine(Protocol):
         """Normalised pixels (1, 3, S, S) -> embedding (1, C, g, g)."""
 
     def decode(
-        self, image: Tensor, sparse: Tensor, masks: Tensor | None, multimask: bool
+        self, cells: Tensor, tokens: Tensor, masks: Tensor | None, multimask: bool
     ) -> tuple[Tensor, Tensor]:
         """Answer N prompts, each as if it were alone.
 
         Args:
-            image: embedding (1, C, g, g).
-            sparse: prompt tokens (N, 1, P, C), with P = 0 where there are only masks.
+            cells: the embedding, (1, g * g, C).
+            tokens: of points and boxes, (N, 1, P, C), with P = 0 where there are only masks.
             masks: mask prompts (N, 1, 4g, 4g), or None.
             multimask: three masks a prompt instead of one.
 
@@ -75,7 +75,7 @@ class Engine(Protocol):
 class AmodalSam(nn.Module):
     """SAM, fine-tuned to answer a prompt on the visible part with the amodal mask (arXiv 2409.14095).
 
-    Weights have the names of `transformers.SamModel`; prompt encoder and mask decoder are transformers' own.
+    Weights have the names of `transformers.SamModel`; the prompt encoder is transformers' own.
     A saved model without an adapter loads there as well, and the other way round.
 
     Args:
@@ -98,9 +98,7 @@ class AmodalSam(nn.Module):
         self.vision_encoder = ImageEncoder(config)
         self.prompt_encoder = SamPromptEncoder(config)
         self.prompt_encoder.shared_embedding = self.shared_image_embedding
-        decoder_config = copy.deepcopy(config.mask_decoder_config)
-        decoder_config._attn_implementation = "sdpa"
-        self.mask_decoder = SamMaskDecoder(decoder_config)
+        self.mask_decoder = MaskDecoder(config.mask_decoder_config)
         if seed is not None:
             initialise(self, torch.Generator().manual_seed(seed))
 
@@ -318,7 +316,6 @@ class AmodalSam(nn.Module):
         boxes: Tensor | None = None,
         mask_prompts: Tensor | None = None,
         multimask: bool = False,
-        positions: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Decode N prompts on each of B images. Differentiable; coordinates in pixels of the resized frame.
 
@@ -329,51 +326,50 @@ class AmodalSam(nn.Module):
             boxes: (B, N, 4) as x0, y0, x1, y1.
             mask_prompts: (B, N, 4g, 4g) logits.
             multimask: three masks a prompt instead of one.
-            positions: `image_positions()`, where they are at hand already.
 
         Returns:
             logits (B, N, C, 4g, 4g) and predicted IoU (B, N, C), float32; C is 1, or 3 with multimask.
         """
-        shape = None
-        if mask_prompts is not None:
-            # A mask prompt changes the image embedding, and the decoder takes one of those an image: every
-            # prompt becomes an image of its own.
-            shape = mask_prompts.shape[:2]
-            points, labels, boxes, mask_prompts = (
-                None if part is None else part.flatten(0, 1)[:, None]
-                for part in (points, labels, boxes, mask_prompts.to(self.dtype))
-            )
-            embeddings = embeddings.repeat_interleave(shape[1], 0)
-        sparse, dense = self.encode_prompts(points, labels, boxes, mask_prompts)
+        return self._answer(images.rows(embeddings), points, labels, boxes, mask_prompts, multimask)
+
+    def _answer(
+        self,
+        cells: Tensor,
+        points: Tensor | None = None,
+        labels: Tensor | None = None,
+        boxes: Tensor | None = None,
+        mask_prompts: Tensor | None = None,
+        multimask: bool = False,
+        positions: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """`low_res_logits` by the `rows` of the embeddings, and of `image_positions` where they are at hand."""
         if positions is None:
-            with torch.autocast(embeddings.device.type, enabled=False):
-                positions = self.image_positions()
-        logits, scores = self.mask_decoder(
-            image_embeddings=embeddings,
-            image_positional_embeddings=positions.to(self.dtype).expand(len(embeddings), -1, -1, -1),
-            sparse_prompt_embeddings=sparse,
-            dense_prompt_embeddings=dense,
-            multimask_output=multimask,
-        )
-        if shape is not None:
-            logits, scores = logits[:, 0].unflatten(0, shape), scores[:, 0].unflatten(0, shape)
+            positions = images.rows(self.image_positions())[0]
+        tokens = self.prompt_tokens(points, labels, boxes)
+        if mask_prompts is None:
+            cells = (cells + self.prompt_encoder.no_mask_embed.weight)[:, None]
+        else:
+            hints = self.prompt_encoder.mask_embed(mask_prompts.to(self.dtype).flatten(0, 1)[:, None])
+            cells = cells[:, None] + images.rows(hints).unflatten(0, mask_prompts.shape[:2])
+        logits, scores = self.mask_decoder(cells, positions.to(self.dtype), tokens, multimask)
         return logits.float(), scores.float()
 
-    def encode_prompts(
-        self, points: Tensor | None, labels: Tensor | None, boxes: Tensor | None, mask_prompts: Tensor | None
-    ) -> tuple[Tensor | None, Tensor]:
-        """Prompts as in `low_res_logits` -> tokens (B, N, P', C), None without points and boxes; and (B', C, g, g)."""
+    def prompt_tokens(
+        self, points: Tensor | None, labels: Tensor | None, boxes: Tensor | None
+    ) -> Tensor | None:
+        """Points and boxes as in `low_res_logits` -> tokens (B, N, P', C); None without any."""
         # Positions become phases of many turns: 16 bits would blur them.
         with torch.autocast(self.device.type, enabled=False):
-            sparse, dense = self.prompt_encoder(points, labels, boxes, mask_prompts)
-        return None if sparse is None else sparse.to(self.dtype), dense
+            tokens, _ = self.prompt_encoder(points, labels, boxes, None)
+        return None if tokens is None else tokens.to(self.dtype)
 
     def image_positions(self) -> Tensor:
         """Positional encoding of the image embedding's cells, float32 (1, C, g, g)."""
         grid = self.prompt_encoder.image_embedding_size[0]
         centres = (torch.arange(grid, device=self.device) + 0.5) / grid
         cells = torch.stack(torch.meshgrid(centres, centres, indexing="xy"), dim=-1)
-        return self.shared_image_embedding(cells).permute(2, 0, 1)[None]
+        with torch.autocast(self.device.type, enabled=False):
+            return self.shared_image_embedding(cells).permute(2, 0, 1)[None]
 
     @torch.no_grad()
     def decode(
@@ -417,19 +413,15 @@ class AmodalSam(nn.Module):
         # and on a CPU about as fast.
         if self.device.type == "cpu":
             chunk = total if self.engine else 1
-        positions = None if self.engine else self.image_positions()
+        cells, positions = images.rows(emb.embedding[None]), images.rows(self.image_positions())[0]
         for start in range(0, total, chunk):
             part = slice(start, start + chunk)
             few = {name: value[None, part] for name, value in prompts.items()}
             if self.engine:
-                logits, iou = self._engine_logits(self.engine, emb.embedding[None], multimask, **few)
+                logits, iou = self._engine_answer(self.engine, cells, multimask, **few)
             else:
-                logits, iou = (
-                    answer[0]
-                    for answer in self.low_res_logits(
-                        emb.embedding[None], **few, multimask=multimask, positions=positions
-                    )
-                )
+                answers = self._answer(cells, **few, multimask=multimask, positions=positions)
+                logits, iou = (answer[0] for answer in answers)
             low_res[part], scores[part] = logits, iou
             size = self.image_size, emb.input_size, emb.original_size
             if self.device.type == "cpu":  # elsewhere to look for the box would wait for the device
@@ -439,20 +431,19 @@ class AmodalSam(nn.Module):
                 masks[part] = images.logits_to_frame(logits, *size) > 0
         return Decoded(masks if multimask else masks[:, 0], low_res, scores)
 
-    def _engine_logits(
+    def _engine_answer(
         self,
         engine: Engine,
-        image: Tensor,
+        cells: Tensor,
         multimask: bool,
         points: Tensor | None = None,
         labels: Tensor | None = None,
         boxes: Tensor | None = None,
         mask_prompts: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """`low_res_logits` of N prompts (1, N, ...) on one image, without the first dimension."""
+        """`_answer` of N prompts (1, N, ...) on one image, without the first dimension."""
         count = next(len(part[0]) for part in (points, boxes, mask_prompts) if part is not None)
-        sparse, _ = self.encode_prompts(points, labels, boxes, None)
-        tokens = image.new_zeros(count, 1, 0, image.shape[1]) if sparse is None else sparse[0][:, None]
-        return engine.decode(
-            image, tokens, None if mask_prompts is None else mask_prompts[0][:, None], multimask
-        )
+        tokens = self.prompt_tokens(points, labels, boxes)
+        tokens = cells.new_zeros(count, 1, 0, cells.shape[2]) if tokens is None else tokens[0][:, None]
+        masks = None if mask_prompts is None else mask_prompts[0][:, None]
+        return engine.decode(cells, tokens, masks, multimask)

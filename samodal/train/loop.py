@@ -22,7 +22,7 @@ from samodal.train.losses import batch_loss, prompt_counts
 from samodal.train.optimisers import make_optimiser
 from samodal.train.options import TrainOptions
 from samodal.train.plan import plan
-from samodal.train.processes import make_accelerator, make_loader, plain_attention, step_seed
+from samodal.train.processes import make_accelerator, make_loader, step_seed
 from samodal.train.samples import FrameSamples, Sample, parts_of, seen_instances
 from samodal.train.schedules import learning_rate
 from samodal.train.stop import noting_signals, refuse_broken, refuse_to_go_on, told_to_stop
@@ -77,8 +77,6 @@ def train(
     averages = Averages(accelerator)
     if state:
         averages.load(state["averages"])
-    if accelerator.device.type == "cpu":
-        plain_attention(model.mask_decoder)
     wrapped, optimiser = accelerator.prepare(model, optimiser)
     cache, about_cache = open_cache(model, options)
     samples.embeddings = cache

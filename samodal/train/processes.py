@@ -11,9 +11,7 @@ from accelerate.utils import (
     DistributedDataParallelKwargs,
     InitProcessGroupKwargs,
 )
-from torch import nn
 from torch.utils.data import DataLoader, Subset
-from transformers.models.sam.modeling_sam import SamAttention
 
 from samodal.train.samples import FrameSamples, collate
 from samodal.train.stop import leave_signals_to_the_parent
@@ -52,13 +50,6 @@ def prepare_worker(_: int) -> None:
     """A worker is one process among several: threads of its own would only wait for each other."""
     leave_signals_to_the_parent()
     cv2.setNumThreads(0)
-
-
-def plain_attention(decoder: nn.Module) -> None:
-    """Backwards, the fused attention of a CPU takes three times as long for a handful of prompt tokens."""
-    for part in decoder.modules():
-        if isinstance(part, SamAttention):
-            part.config._attn_implementation = "eager"
 
 
 def step_seed(seed: int, step: int, process: int) -> int:
