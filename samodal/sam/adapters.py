@@ -90,15 +90,17 @@ def high_pass(pixels: Tensor, rate: float = 0.25) -> Tensor:
     height, width = pixels.shape[-2:]
     half = int((height * width * rate) ** 0.5 // 2)
 
-    def is_low(size: int) -> Tensor:
+    def low(size: int) -> Tensor:
         # 0, 1, ... up to the middle, then from minus the middle up to -1
         frequency = (torch.arange(size, device=pixels.device) + size // 2) % size - size // 2
-        return (frequency >= -half) & (frequency < half)
+        return ((frequency >= -half) & (frequency < half)).float()
 
-    low = (is_low(height)[:, None] & is_low(width)).float()
+    def opposite(line: Tensor) -> Tensor:
+        return line.flip(0).roll(1)
+
     # The square has one more row and column on its negative side. Of what is left the real part is taken, to which a
     # frequency and its opposite contribute alike, so half of the spectrum is enough.
-    opposite = low.flip(0, 1).roll((1, 1), (0, 1))
-    kept = (1 - (low + opposite) / 2)[:, : width // 2 + 1]
-    spectrum = torch.fft.rfft2(pixels.float())
-    return torch.fft.irfft2(spectrum * kept, s=(height, width)).abs().to(pixels.dtype)
+    rows, columns = low(height), low(width)
+    removed = rows[:, None] * columns + opposite(rows)[:, None] * opposite(columns)
+    spectrum = torch.fft.rfft2(pixels.float()) * (1 - removed / 2)[:, : width // 2 + 1]
+    return torch.fft.irfft2(spectrum, s=(height, width)).abs().to(pixels.dtype)
