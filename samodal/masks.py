@@ -30,16 +30,69 @@ def decode(rle: Rle) -> np.ndarray:
     return coco.decode(rle).astype(bool)
 
 
+Window = tuple[int, int, int, int]
+"""A part of the plane, left, top, right, bottom in pixels; the last two are the first outside."""
+
+
+class Runs:
+    """A mask of which parts are decoded, each in the time that the part takes and not the whole image.
+
+    Attributes:
+        rle: the mask.
+        size: (H, W) of the image.
+    """
+
+    def __init__(self, rle: Rle) -> None:
+        self.rle = rle
+        self.size = (rle["size"][0], rle["size"][1])
+        self._stops = np.cumsum(run_lengths(rle["counts"]))
+
+    def part(self, window: Window) -> np.ndarray:
+        """The mask within a window, bool (h, w); nothing is outside the image."""
+        result = self.nowhere(window)
+        left, top, right, bottom = clipped(window, self.size)
+        if left < right and top < bottom:
+            height = self.size[0]
+            first, end = left * height, right * height
+            low, high = np.searchsorted(self._stops, (first, end), side="right")
+            lengths = np.diff(np.append(self._stops[low:high], end), prepend=first)
+            columns = np.repeat(np.arange(low, low + len(lengths)) % 2 == 1, lengths).reshape(-1, height)
+            x, y = left - window[0], top - window[1]
+            result[y : y + bottom - top, x : x + right - left] = columns[:, top:bottom].T
+        return result
+
+    def inside(self, window: Window) -> np.ndarray:
+        """Which pixels of a window lie in the image, bool (h, w)."""
+        result = self.nowhere(window)
+        left, top, right, bottom = clipped(window, self.size)
+        result[max(0, top - window[1]) : max(0, bottom - window[1]), left - window[0] : right - window[0]] = (
+            True
+        )
+        return result
+
+    @staticmethod
+    def nowhere(window: Window) -> np.ndarray:
+        """No pixel of a window, bool (h, w)."""
+        left, top, right, bottom = window
+        return np.zeros((max(0, bottom - top), max(0, right - left)), bool)
+
+
+def clipped(window: Window, size: tuple[int, int]) -> Window:
+    """The part of a window that lies in an image of size (H, W); empty where none does."""
+    left, top, right, bottom = window
+    height, width = size
+    return (
+        min(max(left, 0), width),
+        min(max(top, 0), height),
+        min(max(right, 0), width),
+        min(max(bottom, 0), height),
+    )
+
+
 def decode_box(rle: Rle) -> tuple[np.ndarray, int, int]:
     """The part of a mask within its box, bool (h, w), and the box's corner x, y: far less than a whole frame."""
     x, y, width, height = box(rle)
-    if width == 0:
-        return np.zeros((0, 0), bool), 0, 0
-    frame_height, runs = rle["size"][0], run_lengths(rle["counts"])
-    stops = np.clip(np.cumsum(runs) - x * frame_height, 0, width * frame_height)
-    inside = np.arange(len(runs)) % 2 == 1
-    columns = np.repeat(inside, np.diff(stops, prepend=0)).reshape(width, frame_height)
-    return columns[:, y : y + height].T, x, y
+    return Runs(rle).part((x, y, x + width, y + height)), x, y
 
 
 def encode_box(part: np.ndarray, x: int, y: int, size: tuple[int, int]) -> Rle:

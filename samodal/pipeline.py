@@ -191,7 +191,8 @@ class AmodalVideoSegmenter:
         heard = {}
         if self.points is not None and mode != "none":
             heard = votes_of(tracks, self.points, looked.video, mode == "two-sided", self.seed)
-        known, followed = looked.scene if self.refine else None, []
+        known = [masks.Runs(shown) for shown in looked.scene] if self.refine else None
+        followed = []
         for track in tracks:
             said = heard.get(track.track_id)
             votes = said.votes if said else None

@@ -16,11 +16,12 @@ import numpy as np
 
 from samodal import masks
 from samodal.errors import InputError
-from samodal.masks import Rle
+from samodal.masks import Rle, Runs
 from samodal.motion import EgoMotion, HiddenInstanceModel, Prediction
 from samodal.motion.ego import FixedEgo
 from samodal.motion.observation import Observation, observe
 from samodal.motion.refine import hide, refine
+from samodal.motion.scenery import Scenery
 from samodal.motion.votes import Votes, fuse
 from samodal.video import State, Track
 
@@ -58,15 +59,15 @@ class Sighting:
     visible: Rle
     own: Observation | None
     score: float
-    scene: Rle | None
+    scene: Runs | None
 
     @staticmethod
-    def of(frame: int, visible: Rle, amodal: Rle | None, score: float, scene: Rle | None) -> "Sighting":
+    def of(frame: int, visible: Rle, amodal: Rle | None, score: float, scene: Runs | None) -> "Sighting":
         """The sighting with this amodal mask, measured."""
         own, hidden = None, masks.occlusion_rate(amodal, visible)
         if amodal is not None and hidden is not None:
-            others = masks.decode(scene) & ~masks.decode(visible) if scene else None
-            own = observe(frame, amodal, 1.0 - hidden, others)
+            scenery = None if scene is None else Scenery(scene, Runs(visible))
+            own = observe(frame, amodal, 1.0 - hidden, scenery)
         return Sighting(frame, visible, own, score, scene)
 
 
@@ -85,7 +86,7 @@ class Follower:
         self.score = 1.0
         self.ended: str | None = None
 
-    def complete(self, seen: Observation, visible: Rle | None, scene: Rle | None) -> Observation:
+    def complete(self, seen: Observation, visible: Rle | None, scene: Runs | None) -> Observation:
         """What is believed of a frame that shows the instance, later than all frames so far; nothing is changed.
 
         Args:
@@ -110,7 +111,7 @@ class Follower:
         self,
         frame: int,
         after: Sequence[Observation] = (),
-        scene: Rle | None = None,
+        scene: Runs | None = None,
         votes: Prediction | None = None,
     ) -> Recovered:
         """The instance in a frame without visible pixels, after at least one `see`; `votes` is what tracked points say.
@@ -133,14 +134,14 @@ class Follower:
         if doubt > LOST and not after:
             self.ended = "lost"
             return Recovered(None, "gone", 0.0, self.ended)
-        mask = hide(before, after, frame, target, None if scene is None else masks.decode(scene))
-        if np.count_nonzero(mask) < LEAST_INSIDE * target.scale**2:
+        mask = hide(before, after, frame, target, scene)
+        if masks.area(mask) < LEAST_INSIDE * target.scale**2:
             if after:
                 return Recovered(None, "gone", 0.0, "outside the frame")
             self.ended = "left the frame"
             return Recovered(None, "gone", 0.0, self.ended)
         reason = "between two sightings" if after else f"not seen for {frame - before[-1].frame} frames"
-        return Recovered(masks.encode(mask), "hidden", self.score * float(np.exp(-(doubt**2))), reason)
+        return Recovered(mask, "hidden", self.score * float(np.exp(-(doubt**2))), reason)
 
 
 class Recovery:
@@ -166,7 +167,7 @@ class Recovery:
         self._coming[sighting.frame] = sighting
         self._completed, self.last_seen = None, sighting.frame
 
-    def at(self, frame: int, scene: Rle | None = None, votes: Prediction | None = None) -> Recovered | None:
+    def at(self, frame: int, scene: Runs | None = None, votes: Prediction | None = None) -> Recovered | None:
         """What is believed of a frame, from all sightings so far; of each frame in turn.
 
         Args:
@@ -229,7 +230,7 @@ def recover_track(
     mode: Mode = "two-sided",
     *,
     ego: EgoMotion | None = None,
-    scene: Sequence[Rle | None] | None = None,
+    scene: Sequence[Runs | None] | None = None,
     votes: Votes | None = None,
 ) -> Track:
     """Complete a track where it is partly hidden, and fill the frames in which it is not seen, up to the end.
@@ -283,21 +284,19 @@ def complete(
     motion: HiddenInstanceModel,
     ego: EgoMotion,
     visible: Rle | None,
-    scene: Rle | None,
+    scene: Runs | None,
 ) -> Observation:
     """See `Follower.complete`; `before` and `after` are earlier and later observations, oldest first."""
     if visible is None or scene is None or not (before or after):
         return seen
-    shown = masks.decode(visible)
-    others = masks.decode(scene) & ~shown
-    amodal = refine(seen, before, after, motion, ego, shown, others)
+    amodal = refine(seen, before, after, motion, ego, visible, scene)
     if amodal is None:
         return seen
-    fraction = np.count_nonzero(shown) / np.count_nonzero(amodal)
-    return observe(seen.frame, masks.encode(amodal), fraction, others)
+    fraction = masks.area(visible) / masks.area(amodal)
+    return observe(seen.frame, amodal, fraction, Scenery(scene, Runs(visible)))
 
 
-def _sightings(track: Track, scene: Sequence[Rle | None] | None) -> Iterator[Sighting]:
+def _sightings(track: Track, scene: Sequence[Runs | None] | None) -> Iterator[Sighting]:
     for frame, (visible, amodal) in enumerate(zip(track.visible, track.amodal, strict=True)):
         if visible is not None and masks.area(visible):
             score = track.scores[frame]

@@ -76,7 +76,7 @@ def _fit(
     expected = carry(before, frame, motion.predict(before, frame, ego)).mask(before[-1].size)
     found = second.amodal[frame]
     assert found is not None
-    return masks.iou(masks.encode(expected), found) if expected.any() else 0.0
+    return masks.iou(expected, found) if masks.area(expected) else 0.0
 
 
 def _observed(track: Track, frame: int) -> Observation:

@@ -11,7 +11,7 @@ import numpy as np
 
 from samodal import masks
 from samodal.each_frame import Seen
-from samodal.masks import Rle
+from samodal.masks import Rle, Runs
 from samodal.motion import EgoMotion, HiddenInstanceModel
 from samodal.recover import HORIZON, Mode, Recovered, Recovery, Sighting
 from samodal.video import State
@@ -65,7 +65,7 @@ def follow_stream(
         forget: frames after its last sighting when an instance is dropped; may be infinite.
     """
     instances: dict[int, Recovery] = {}
-    waiting: deque[tuple[int, Rle | None, dict[int, np.ndarray | None]]] = deque()
+    waiting: deque[tuple[int, Runs | None, dict[int, np.ndarray | None]]] = deque()
 
     def result() -> FrameResult:
         index, scene, points = waiting.popleft()
@@ -75,7 +75,7 @@ def follow_stream(
         return FrameResult(index, {k: _result(r, points.get(k)) for k, r in found.items() if r is not None})
 
     for frame in frames:
-        scene = frame.shown if refine else None
+        scene = Runs(frame.shown) if refine else None
         for track_id, answer in frame.answers.items():
             if track_id not in instances:
                 instances[track_id] = Recovery(motion, ego, mode)

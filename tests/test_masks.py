@@ -32,6 +32,21 @@ def test_the_box_of_a_mask_is_the_whole_of_it(mask):
     assert masks.encode_box(mask, 0, 0, mask.shape) == rle
 
 
+@given(mask_arrays, *[st.integers(-5, 40)] * 4)
+def test_a_part_of_a_mask_is_that_of_the_whole(mask, left, top, width, height):
+    window = (left, top, left + width, top + height)
+    runs, part = (
+        masks.Runs(masks.encode(mask)),
+        (slice(top + 5, top + height + 5), slice(left + 5, left + width + 5)),
+    )
+    around = [np.pad(whole, ((5, 100), (5, 100))) for whole in (mask, np.ones_like(mask))]
+    empty = width <= 0 or height <= 0
+    shape = (max(0, height), max(0, width))
+    for found, whole in zip((runs.part(window), runs.inside(window)), around, strict=True):
+        assert found.shape == shape
+        assert empty or np.array_equal(found, whole[part])
+
+
 def test_the_box_of_a_mask_with_runs_of_no_length():
     written = coco.frPyObjects({"size": [4, 5], "counts": [0, 0, 9, 2, 0, 3, 6]}, 4, 5)
     rle = {"size": [4, 5], "counts": written["counts"].decode()}

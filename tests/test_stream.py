@@ -122,7 +122,7 @@ def test_any_pattern_of_gaps(pattern: list[int], ahead: int) -> None:
         part[:, : 10 + k + 12 - 6 * min(kind, 2)] = False
         visible.append(None if kind == 0 else masks.encode(full if kind > 2 else part))
         amodal.append(None if kind == 0 else masks.encode(full))
-    scene = [masks.encode(square(0, 60))] * len(pattern)
+    scene = [masks.Runs(masks.encode(square(0, 60)))] * len(pattern)
     track = Track(1, 1, 0.9, visible, amodal)
 
     def run(look_ahead: int, mode: str) -> list:

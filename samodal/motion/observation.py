@@ -9,6 +9,7 @@ import numpy as np
 
 from samodal import masks
 from samodal.masks import Rle
+from samodal.motion.scenery import Scenery
 
 SHRINKING = 0.04  # an amodal area is not expected to fall by more than this share a frame,
 GROWING = 0.15  # nor to grow by more than this (things come near more often than they hurry away),
@@ -57,10 +58,8 @@ class Observation:
     @property
     def amodal(self) -> Rle:
         """The mask."""
-        whole = np.zeros(self.size, bool)
-        (h, w), (x, y) = self.shape.shape, np.rint(self.edges[:2] + 0.5).astype(int)
-        whole[y : y + h, x : x + w] = self.shape
-        return masks.encode(whole)
+        x, y = np.rint(self.edges[:2] + 0.5).astype(int).tolist()
+        return masks.encode_box(self.shape, x, y, self.size)
 
     @cached_property
     def signed_distance(self) -> tuple[np.ndarray, np.ndarray]:
@@ -71,33 +70,32 @@ class Observation:
         return distance, self.edges[:2] + 0.5 - self.margin
 
 
-def observe(frame: int, mask: Rle, visible_fraction: float, others: np.ndarray | None = None) -> Observation:
+def observe(frame: int, mask: Rle, visible_fraction: float, scenery: Scenery | None = None) -> Observation:
     """Measure an amodal mask that has at least one pixel.
 
     Args:
         frame: its frame.
         mask: the amodal mask.
         visible_fraction: visible area / amodal area.
-        others: bool (H, W), what other instances show of themselves; None: nothing is known to hide anything.
+        scenery: what the frame shows; None: nothing is known to hide anything.
     """
-    height, width = mask["size"]
-    x, y, w, h = masks.box(mask)
-    shape = masks.decode(mask)[y : y + h, x : x + w]
+    height, width = size = (mask["size"][0], mask["size"][1])
+    shape, x, y = masks.decode_box(mask)
+    h, w = shape.shape
     columns, rows = shape.sum(0), shape.sum(1)
     total = float(columns.sum())
     center = np.array([x + columns @ np.arange(w) / total, y + rows @ np.arange(h) / total])
     edges = np.array([x, y, x + w, y + h], np.float64) - 0.5
     cut = np.array([x <= 0, y <= 0, x + w >= width, y + h >= height])
-    sure = np.ones(np.add(shape.shape, 2 * _margin(shape)), np.float32)
-    if others is not None:
-        m = _margin(shape)
-        sure[:] = GUESS  # outside the image nothing is seen either
-        top, left = max(m - y, 0), max(m - x, 0)
-        part = others[max(y - m, 0) : y + h + m, max(x - m, 0) : x + w + m]
-        sure[top : top + part.shape[0], left : left + part.shape[1]] = np.where(part, GUESS, 1.0)
-    return Observation(
-        frame, (height, width), shape.copy(), float(visible_fraction), center, total**0.5, edges, cut, sure
-    )
+    m = _margin(shape)
+    window = (x - m, y - m, x + w + m, y + h + m)
+    if scenery is None:
+        sure = np.ones((h + 2 * m, w + 2 * m), np.float32)
+    else:  # outside the image nothing is seen either
+        unsure = scenery.others(window) | ~scenery.scene.inside(window)
+        sure = np.where(unsure, np.float32(GUESS), np.float32(1))
+    shape = np.ascontiguousarray(shape)
+    return Observation(frame, size, shape, float(visible_fraction), center, total**0.5, edges, cut, sure)
 
 
 def _margin(shape: np.ndarray) -> int:

@@ -10,8 +10,10 @@ import cv2
 import numpy as np
 
 from samodal import masks
+from samodal.masks import Rle, Runs, Window
 from samodal.motion import EgoMotion, HiddenInstanceModel, Prediction
 from samodal.motion.observation import Observation, trust
+from samodal.motion.scenery import Scenery
 from samodal.motion.shape import Patch, blend, carry
 
 LEAST_TRUST = 0.3  # of a mask that may complete another one
@@ -32,9 +34,9 @@ def refine(
     after: Sequence[Observation],
     motion: HiddenInstanceModel,
     ego: EgoMotion,
-    visible: np.ndarray,
-    others: np.ndarray,
-) -> np.ndarray | None:
+    visible: Rle,
+    scene: Runs,
+) -> Rle | None:
     """The amodal mask of an instance in a frame that shows a part of it.
 
     Args:
@@ -43,16 +45,19 @@ def refine(
         after: later ones, oldest first; empty when working causally.
         motion: says where the instance is, from all three.
         ego: the camera's motion.
-        visible: bool (H, W), the visible mask in this frame.
-        others: bool (H, W), what other instances show of themselves.
+        visible: the visible mask in this frame.
+        scene: all that any instance shows of itself in this frame.
 
     Returns:
-        bool (H, W), or None where nothing seems to hide it, or no other frame shows the instance better.
+        None where nothing seems to hide it, or no other frame shows the instance better.
     """
+    scenery = Scenery(scene, Runs(visible))
     sources = [*before, *after]
     trusted = trust([*sources, own])
-    rim = masks.around(visible, max(3.0, RIM * own.scale))
-    if trusted[-1] > WHOLE and not (rim & others).any():
+    near = max(3.0, RIM * own.scale)
+    window = _reaching(visible, near)
+    rim = masks.around(scenery.seen(window), near)
+    if trusted[-1] > WHOLE and not (rim & scenery.others(window)).any():
         return None
     usable = (trusted[:-1] >= max(LEAST_TRUST, trusted[-1])) & ~np.array([o.is_cut for o in sources], bool)
     if not usable.any():
@@ -60,9 +65,29 @@ def refine(
     weights = np.where(usable, trusted[:-1] ** 2, 0.0) / [abs(o.frame - own.frame) + NEARBY for o in sources]
     target = motion.predict([*before, own], own.frame, ego, after)
     room = _room(target)
-    shape = fit(blend(sources, weights, target, room), visible, others, target.scale, room)
-    bare = rim & ~others
-    return masks.without_specks(visible | (shape.mask(visible.shape) & ~bare), visible)
+    shape = fit(blend(sources, weights, target, room), scenery, target.scale, room)
+
+    whole = masks.clipped(_around(window, shape.window), scenery.size)
+    seen, believed = scenery.seen(whole), shape.part(whole)
+    x, y = window[0] - whole[0], window[1] - whole[1]
+    beside = believed[y : y + rim.shape[0], x : x + rim.shape[1]]
+    beside &= ~(rim & ~scenery.others(window))
+    amodal = masks.without_specks(seen | believed, seen)
+    return masks.encode_box(amodal, *whole[:2], scenery.size)
+
+
+def _reaching(mask: Rle, distance: float) -> Window:
+    """The box of a mask and what is so near to it, within the image."""
+    x, y, width, height = masks.box(mask)
+    reach = int(np.ceil(distance))
+    size = (mask["size"][0], mask["size"][1])
+    return masks.clipped((x - reach, y - reach, x + width + reach, y + height + reach), size)
+
+
+def _around(one: Window, other: Window) -> Window:
+    """The smallest window with both in it."""
+    first, last = np.minimum(one[:2], other[:2]).tolist(), np.maximum(one[2:], other[2:]).tolist()
+    return first[0], first[1], last[0], last[1]
 
 
 def hide(
@@ -70,8 +95,8 @@ def hide(
     after: Sequence[Observation],
     frame: int,
     target: Prediction,
-    scene: np.ndarray | None = None,
-) -> np.ndarray:
+    scene: Runs | None = None,
+) -> Rle:
     """The amodal mask of an instance in a frame that shows nothing of it.
 
     Args:
@@ -79,22 +104,21 @@ def hide(
         after: later ones, oldest first; empty when working causally.
         frame: the hidden frame.
         target: where the instance is believed to be.
-        scene: bool (H, W), all that other instances show of themselves; None: not known. What is hidden is hidden
+        scene: all that other instances show of themselves; None: not known. What is hidden is hidden
             behind something. If that is mostly other instances, the mask is moved behind them, and what
             would still be bare is cut off. Else something hides it that is nobody's mask.
-
-    Returns:
-        bool (H, W).
     """
     size = before[-1].size
     if scene is None:
         return carry([*before, *after], frame, target).mask(size)
     room = _room(target)
     shape = carry([*before, *after], frame, target, room)
-    fitted = fit(shape, np.zeros(size, bool), scene, target.scale, room).mask(size)
-    behind = masks.without_specks(fitted & scene)
-    if np.count_nonzero(behind) > MOSTLY * np.count_nonzero(fitted):
-        return behind
+    fitted = fit(shape, Scenery(scene), target.scale, room)
+    window = masks.clipped(fitted.window, size)
+    moved = fitted.part(window)
+    behind = masks.without_specks(moved & scene.part(window))
+    if np.count_nonzero(behind) > MOSTLY * np.count_nonzero(moved):
+        return masks.encode_box(behind, *window[:2], size)
     return shape.mask(size)
 
 
@@ -102,7 +126,7 @@ def _room(target: Prediction) -> int:
     return int(np.clip(ROOM * target.scale + 2 * target.sigma, 2, max(2.0, target.scale / 2)))
 
 
-def fit(shape: Patch, visible: np.ndarray, others: np.ndarray, scale: float, room: int) -> Patch:
+def fit(shape: Patch, scenery: Scenery, scale: float, room: int) -> Patch:
     """Shift and scale a mask so that it covers what is seen, and nothing that is seen to be something else.
 
     A visible pixel that is covered counts for, a bare one against; one that another instance shows says nothing. A
@@ -110,8 +134,7 @@ def fit(shape: Patch, visible: np.ndarray, others: np.ndarray, scale: float, roo
 
     Args:
         shape: the mask, near its place.
-        visible: bool (H, W).
-        others: bool (H, W).
+        scenery: what the frame shows.
         scale: square root of its area, in pixels.
         room: the farthest shift that is tried, in pixels.
     """
@@ -120,27 +143,25 @@ def fit(shape: Patch, visible: np.ndarray, others: np.ndarray, scale: float, roo
     # First in coarse pixels, all sizes and shifts; then the best of them by single pixels.
     coarse = max(1, round(scale / COARSE))
     tried = [(_zoomed(shape, zoom), 0.5 * (scale * np.log(zoom)) ** 2) for zoom in ZOOMS]
-    moved = [_shift(patch, visible, others, -(-room // coarse), coarse) for patch, _ in tried]
+    moved = [_shift(patch, scenery, -(-room // coarse), coarse) for patch, _ in tried]
     gains = [gain - cost for (_, gain), (_, cost) in zip(moved, tried, strict=True)]
     best, _ = moved[int(np.argmax(gains))]
     if coarse == 1:
         return best
     # The cost of the shift so far is left out: from here on it hardly changes.
-    return _shift(best, visible, others, coarse, 1)[0]
+    return _shift(best, scenery, coarse, 1)[0]
 
 
-def _shift(
-    shape: Patch, visible: np.ndarray, others: np.ndarray, room: int, step: int
-) -> tuple[Patch, float]:
+def _shift(shape: Patch, scenery: Scenery, room: int, step: int) -> tuple[Patch, float]:
     """The best shift by up to `room` steps of `step` pixels each way, and what is gained by it."""
     (x, y), (h, w) = shape.corner, shape.distance.shape
     h, w = -(-h // step), -(-w // step)  # steps, rounded up
     inside = np.zeros((h * step, w * step), np.float32)
     inside[: shape.distance.shape[0], : shape.distance.shape[1]] = shape.distance > 0
     margin = room * step
-    evidence = _evidence(
-        visible, others, x - margin, y - margin, w * step + 2 * margin, h * step + 2 * margin
-    )
+    window = (x - margin, y - margin, x + w * step + margin, y + h * step + margin)
+    # 1 where it is seen, -1 where nothing is, 0 where another instance is, or outside the image
+    evidence = scenery.seen(window).astype(np.float32) - scenery.bare(window)
     if step > 1:
         inside = cv2.resize(inside, (w, h), interpolation=cv2.INTER_AREA)
         evidence = cv2.resize(evidence, (w + 2 * room, h + 2 * room), interpolation=cv2.INTER_AREA)
@@ -160,14 +181,3 @@ def _zoomed(shape: Patch, zoom: float) -> Patch:
     width, height = max(1, round(w * zoom)), max(1, round(h * zoom))
     corner = (shape.corner[0] + (w - width) // 2, shape.corner[1] + (h - height) // 2)
     return Patch(corner, cv2.resize(shape.distance, (width, height)) * np.float32(zoom))
-
-
-def _evidence(visible: np.ndarray, others: np.ndarray, x: int, y: int, w: int, h: int) -> np.ndarray:
-    """What each pixel of a part of the plane says: 1 visible, -1 bare, 0 another instance or outside the image."""
-    result = np.zeros((h, w), np.float32)
-    left, right = np.clip((x, x + w), 0, visible.shape[1])
-    top, bottom = np.clip((y, y + h), 0, visible.shape[0])
-    seen = visible[top:bottom, left:right]
-    bare = ~seen & ~others[top:bottom, left:right]
-    result[top - y : bottom - y, left - x : right - x] = seen.astype(np.float32) - bare
-    return result

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from samodal import masks
+from samodal.masks import Rle, Window
 from samodal.motion import Prediction
 from samodal.motion.observation import Observation, trust
 
@@ -25,14 +27,26 @@ class Patch:
     corner: tuple[int, int]
     distance: np.ndarray
 
-    def mask(self, size: tuple[int, int]) -> np.ndarray:
-        """The mask, bool (H, W), cut off at the borders of an image of that size."""
-        whole = np.zeros(size, bool)
+    @property
+    def window(self) -> Window:
+        """Where it lies."""
         (x, y), (h, w) = self.corner, self.distance.shape
-        left, right = np.clip((x, x + w), 0, size[1])
-        top, bottom = np.clip((y, y + h), 0, size[0])
-        whole[top:bottom, left:right] = self.distance[top - y : bottom - y, left - x : right - x] > 0
-        return whole
+        return x, y, x + w, y + h
+
+    def part(self, window: Window) -> np.ndarray:
+        """The mask within a window, bool (h, w)."""
+        part = np.zeros((window[3] - window[1], window[2] - window[0]), bool)
+        (x, y), (h, w) = self.corner, self.distance.shape
+        left, right = np.clip((x, x + w), window[0], window[2])
+        top, bottom = np.clip((y, y + h), window[1], window[3])
+        inside = self.distance[top - y : bottom - y, left - x : right - x] > 0
+        part[top - window[1] : bottom - window[1], left - window[0] : right - window[0]] = inside
+        return part
+
+    def mask(self, size: tuple[int, int]) -> Rle:
+        """The mask, cut off at the borders of an image of that size (H, W)."""
+        window = masks.clipped(self.window, size)
+        return masks.encode_box(self.part(window), *window[:2], size)
 
 
 def carry(observations: Sequence[Observation], frame: int, target: Prediction, reach: int = 0) -> Patch:

@@ -9,6 +9,7 @@ from samodal.motion import Prediction
 from samodal.motion.observation import Observation, observe
 from samodal.motion.perspective import PerspectiveMotion
 from samodal.motion.refine import fit, hide
+from samodal.motion.scenery import Scenery
 from samodal.motion.shape import Patch
 from samodal.recover import recover_track
 from samodal.video import Track
@@ -28,13 +29,13 @@ def right_of(x: int) -> np.ndarray:
     return wall
 
 
-def passing_behind(length: int = 24) -> tuple[Track, list[masks.Rle], list[masks.Rle]]:
+def passing_behind(length: int = 24) -> tuple[Track, list[masks.Runs], list[masks.Rle]]:
     """An ellipse moves behind a wall; what SAM says of it is only what is seen. Track, scene, and the truth."""
     wall = right_of(120)
     truth = [ellipse(40 + 4 * k, 60) for k in range(length)]
     visible = [masks.encode(mask & ~wall) if (mask & ~wall).any() else None for mask in truth]
     track = Track(1, 1, 0.9, visible=visible, amodal=list(visible))
-    scene = [masks.union([masks.encode(wall), *([seen] if seen else [])]) for seen in visible]
+    scene = [masks.Runs(masks.union([masks.encode(wall), *([seen] if seen else [])])) for seen in visible]
     return track, scene, [masks.encode(mask) for mask in truth]
 
 
@@ -75,7 +76,11 @@ def test_a_completed_mask_contains_what_is_seen_and_nothing_bare_beside_it():
         if seen:
             amodal, visible = masks.decode(found.amodal[k]), masks.decode(seen)
             assert (amodal >= visible).all()
-            assert not (amodal & masks.around(visible, 3) & ~visible & ~masks.decode(scene[k])).any()
+            assert not (amodal & masks.around(visible, 3) & ~visible & ~masks.decode(scene[k].rle)).any()
+
+
+def scenery(visible: np.ndarray, others: np.ndarray) -> Scenery:
+    return Scenery(masks.Runs(masks.encode(visible | others)), masks.Runs(masks.encode(visible)))
 
 
 def observed(mask: np.ndarray, frame: int = 0) -> Observation:
@@ -97,21 +102,21 @@ def test_a_shape_is_fitted_to_the_part_that_is_seen(dx, dy, wall, axes):
     whole, behind = ellipse(80, 60, *axes), right_of(wall)
     scale = float(np.sqrt(whole.sum()))
     off = patch(np.roll(whole, (dy, dx), (0, 1)))
-    fitted = fit(off, whole & ~behind, behind, scale, 8).mask(SIZE)
-    assert masks.iou(masks.encode(fitted), masks.encode(whole)) > 0.85
+    fitted = fit(off, scenery(whole & ~behind, behind), scale, 8).mask(SIZE)
+    assert masks.iou(fitted, masks.encode(whole)) > 0.85
 
 
 def test_with_nothing_to_go_by_a_shape_stays():
     everywhere = np.ones(SIZE, bool)
     start = patch(ellipse(80, 60))
-    assert fit(start, NOTHING, everywhere, 32.0, 8).corner == start.corner
+    assert fit(start, scenery(NOTHING, everywhere), 32.0, 8).corner == start.corner
 
 
 @pytest.mark.parametrize(("x", "y"), [(-40, 60), (230, 60), (80, -30), (80, 150), (-300, -300)])
 def test_a_shape_outside_the_image_is_no_mask(x, y):
     shape = patch(ellipse(80, 60))
     moved = Patch((shape.corner[0] + x - 80, shape.corner[1] + y - 60), shape.distance)
-    assert not fit(moved, NOTHING, NOTHING, 32.0, 4).mask(SIZE).any()
+    assert masks.area(fit(moved, scenery(NOTHING, NOTHING), 32.0, 4).mask(SIZE)) == 0
 
 
 def at(x: float, y: float, like: Observation) -> Prediction:
@@ -121,12 +126,12 @@ def at(x: float, y: float, like: Observation) -> Prediction:
 def test_what_is_hidden_is_hidden_behind_something():
     seen = observed(ellipse(60, 60))
     wall = right_of(100)
-    found = hide([seen], [], 5, at(122, 60, seen), wall)
-    assert not (found & ~wall).any()
-    assert masks.iou(masks.encode(found), masks.encode(ellipse(124, 60))) > 0.8
+    found = hide([seen], [], 5, at(122, 60, seen), masks.Runs(masks.encode(wall)))
+    assert not (masks.decode(found) & ~wall).any()
+    assert masks.iou(found, masks.encode(ellipse(124, 60))) > 0.8
 
 
 def test_behind_something_that_is_nobodys_mask_it_stays_where_it_is_believed():
     seen = observed(ellipse(60, 60))
-    elsewhere = right_of(150)
-    assert (hide([seen], [], 5, at(90, 60, seen), elsewhere) == hide([seen], [], 5, at(90, 60, seen))).all()
+    elsewhere = masks.Runs(masks.encode(right_of(150)))
+    assert hide([seen], [], 5, at(90, 60, seen), elsewhere) == hide([seen], [], 5, at(90, 60, seen))

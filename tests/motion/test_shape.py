@@ -21,7 +21,7 @@ def ellipse(x: int, y: int, a: int, b: int) -> masks.Rle:
 
 
 def carried(observations, frame, target) -> masks.Rle:
-    return masks.encode(carry(observations, frame, target).mask(SIZE))
+    return carry(observations, frame, target).mask(SIZE)
 
 
 def at(x: float, y: float, scale: float) -> Prediction:
