@@ -55,8 +55,9 @@ class Runs:
             height = self.size[0]
             first, end = left * height, right * height
             low, high = np.searchsorted(self._stops, (first, end), side="right")
-            lengths = np.diff(np.append(self._stops[low:high], end), prepend=first)
-            columns = np.repeat(np.arange(low, low + len(lengths)) % 2 == 1, lengths).reshape(-1, height)
+            edges = np.concatenate([[first], self._stops[low:high], [end]])
+            inside = np.arange(low, low + len(edges) - 1) % 2 == 1
+            columns = np.repeat(inside, edges[1:] - edges[:-1]).reshape(-1, height)
             x, y = left - window[0], top - window[1]
             result[y : y + bottom - top, x : x + right - left] = columns[:, top:bottom].T
         return result

@@ -52,23 +52,23 @@ class Sighting:
         visible: what is seen of the instance, at least one pixel.
         own: the amodal mask of this frame, by itself; None where there is none.
         score: of that mask.
-        scene: all that any instance shows of itself in this frame; None: not known.
+        scenery: what the frame shows of all instances; None: not known.
     """
 
     frame: int
     visible: Rle
     own: Observation | None
     score: float
-    scene: Runs | None
+    scenery: Scenery | None
 
     @staticmethod
     def of(frame: int, visible: Rle, amodal: Rle | None, score: float, scene: Runs | None) -> "Sighting":
-        """The sighting with this amodal mask, measured."""
+        """The sighting with this amodal mask, measured; `scene` is all that any instance shows of itself."""
         own, hidden = None, masks.occlusion_rate(amodal, visible)
+        scenery = None if scene is None else Scenery(scene, Runs(visible))
         if amodal is not None and hidden is not None:
-            scenery = None if scene is None else Scenery(scene, Runs(visible))
             own = observe(frame, amodal, 1.0 - hidden, scenery)
-        return Sighting(frame, visible, own, score, scene)
+        return Sighting(frame, visible, own, score, scenery)
 
 
 class Follower:
@@ -86,19 +86,18 @@ class Follower:
         self.score = 1.0
         self.ended: str | None = None
 
-    def complete(self, seen: Observation, visible: Rle | None, scene: Runs | None) -> Observation:
+    def complete(self, seen: Observation, scenery: Scenery | None) -> Observation:
         """What is believed of a frame that shows the instance, later than all frames so far; nothing is changed.
 
         Args:
             seen: the mask of this frame, by itself.
-            visible: the visible mask.
-            scene: all that any instance shows of itself in this frame.
+            scenery: what the frame shows; None: not known.
 
         Returns:
             The mask, completed from earlier frames that show more of the instance; `seen` where none do.
         """
         before = [earlier for earlier in self.history if earlier.frame >= seen.frame - HORIZON]
-        return complete(seen, before, (), self.motion, self.ego, visible, scene)
+        return complete(seen, before, (), self.motion, self.ego, scenery)
 
     def see(self, seen: Observation, score: float) -> None:
         """Take an observation (see `samodal.motion.observation.observe`) later than all before, and its score."""
@@ -172,7 +171,7 @@ class Recovery:
 
         Args:
             frame: later than all asked for before.
-            scene: as in `Sighting`, for frames that do not show the instance.
+            scene: as in `Sighting.of`, for frames that do not show the instance.
             votes: what tracked points say of such a frame.
 
         Returns:
@@ -202,7 +201,7 @@ class Recovery:
         if self._completed is not None:
             return self._completed.pop(sighting.frame)
         if self.mode == "online":
-            return self.follower.complete(own, sighting.visible, sighting.scene)
+            return self.follower.complete(own, sighting.scenery)
         return own
 
     def _complete_all(self) -> dict[int, Observation]:
@@ -218,9 +217,7 @@ class Recovery:
             before = [o for o in seen[max(0, k - HISTORY) : k] if o.frame >= sighting.frame - HORIZON]
             after = seen[k + 1 : k + 1 + LOOK_AHEAD]
             follower = self.follower
-            seen[k] = complete(
-                seen[k], before, after, follower.motion, follower.ego, sighting.visible, sighting.scene
-            )
+            seen[k] = complete(seen[k], before, after, follower.motion, follower.ego, sighting.scenery)
         return {own.frame: own for own in seen[first:]}
 
 
@@ -283,17 +280,16 @@ def complete(
     after: Sequence[Observation],
     motion: HiddenInstanceModel,
     ego: EgoMotion,
-    visible: Rle | None,
-    scene: Runs | None,
+    scenery: Scenery | None,
 ) -> Observation:
     """See `Follower.complete`; `before` and `after` are earlier and later observations, oldest first."""
-    if visible is None or scene is None or not (before or after):
+    if scenery is None or not (before or after):
         return seen
-    amodal = refine(seen, before, after, motion, ego, visible, scene)
+    amodal = refine(seen, before, after, motion, ego, scenery)
     if amodal is None:
         return seen
-    fraction = masks.area(visible) / masks.area(amodal)
-    return observe(seen.frame, amodal, fraction, Scenery(scene, Runs(visible)))
+    shown = masks.area(scenery.visible.rle) if scenery.visible else 0
+    return observe(seen.frame, amodal, shown / masks.area(amodal), scenery)
 
 
 def _sightings(track: Track, scene: Sequence[Runs | None] | None) -> Iterator[Sighting]:

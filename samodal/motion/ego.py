@@ -80,12 +80,12 @@ class StepEgo:
         """The motion from frame i to frame j, chained from neighbours; frames not kept count as still."""
         if i == j:
             return STILL
-        if i > j:
-            forth = self._cached(j, i)
-            return Motion(np.linalg.inv(forth.rotation), forth.inliers)
         return self._cached(i, j)
 
     def _chain(self, i: int, j: int) -> Motion:
+        if i > j:
+            forth = self._cached(j, i)
+            return Motion(np.linalg.inv(forth.rotation), forth.inliers)
         if j == i + 1:
             return self._steps.get(j, STILL)
         # Cut at the roundest number in between, so that chains of different ends share their parts.

@@ -45,7 +45,7 @@ class Observation:
     cut: np.ndarray
     sure: np.ndarray
 
-    @property
+    @cached_property
     def is_cut(self) -> bool:
         """Whether a part lies outside the image."""
         return bool(self.cut.any())

@@ -5,6 +5,7 @@ masks are brought to this frame, as in a gap, and here even fitted, because a pa
 """
 
 from collections.abc import Sequence
+from functools import reduce
 
 import cv2
 import numpy as np
@@ -34,8 +35,7 @@ def refine(
     after: Sequence[Observation],
     motion: HiddenInstanceModel,
     ego: EgoMotion,
-    visible: Rle,
-    scene: Runs,
+    scenery: Scenery,
 ) -> Rle | None:
     """The amodal mask of an instance in a frame that shows a part of it.
 
@@ -45,19 +45,18 @@ def refine(
         after: later ones, oldest first; empty when working causally.
         motion: says where the instance is, from all three.
         ego: the camera's motion.
-        visible: the visible mask in this frame.
-        scene: all that any instance shows of itself in this frame.
+        scenery: what this frame shows, of the instance at least one pixel.
 
     Returns:
         None where nothing seems to hide it, or no other frame shows the instance better.
     """
-    scenery = Scenery(scene, Runs(visible))
+    assert scenery.visible is not None
     sources = [*before, *after]
     trusted = trust([*sources, own])
     near = max(3.0, RIM * own.scale)
-    window = _reaching(visible, near)
-    rim = masks.around(scenery.seen(window), near)
-    if trusted[-1] > WHOLE and not (rim & scenery.others(window)).any():
+    window = _reaching(scenery.visible.rle, near)
+    rim, others = masks.around(scenery.seen(window), near), scenery.others(window)
+    if trusted[-1] > WHOLE and not (rim & others).any():
         return None
     usable = (trusted[:-1] >= max(LEAST_TRUST, trusted[-1])) & ~np.array([o.is_cut for o in sources], bool)
     if not usable.any():
@@ -71,7 +70,7 @@ def refine(
     seen, believed = scenery.seen(whole), shape.part(whole)
     x, y = window[0] - whole[0], window[1] - whole[1]
     beside = believed[y : y + rim.shape[0], x : x + rim.shape[1]]
-    beside &= ~(rim & ~scenery.others(window))
+    beside &= ~(rim & ~others)
     amodal = masks.without_specks(seen | believed, seen)
     return masks.encode_box(amodal, *whole[:2], scenery.size)
 
@@ -142,26 +141,32 @@ def fit(shape: Patch, scenery: Scenery, scale: float, room: int) -> Patch:
         return shape
     # First in coarse pixels, all sizes and shifts; then the best of them by single pixels.
     coarse = max(1, round(scale / COARSE))
+    steps = -(-room // coarse)
     tried = [(_zoomed(shape, zoom), 0.5 * (scale * np.log(zoom)) ** 2) for zoom in ZOOMS]
-    moved = [_shift(patch, scenery, -(-room // coarse), coarse) for patch, _ in tried]
+    window = reduce(_around, (patch.window for patch, _ in tried))
+    margin = (steps + 2) * coarse  # for the shifts, for parts of a step, and for the single pixels
+    window = window[0] - margin, window[1] - margin, window[2] + margin, window[3] + margin
+    evidence = scenery.evidence(window)
+    moved = [_shift(patch, evidence, window[:2], steps, coarse) for patch, _ in tried]
     gains = [gain - cost for (_, gain), (_, cost) in zip(moved, tried, strict=True)]
     best, _ = moved[int(np.argmax(gains))]
     if coarse == 1:
         return best
     # The cost of the shift so far is left out: from here on it hardly changes.
-    return _shift(best, scenery, coarse, 1)[0]
+    return _shift(best, evidence, window[:2], coarse, 1)[0]
 
 
-def _shift(shape: Patch, scenery: Scenery, room: int, step: int) -> tuple[Patch, float]:
+def _shift(
+    shape: Patch, evidence: np.ndarray, corner: tuple[int, int], room: int, step: int
+) -> tuple[Patch, float]:
     """The best shift by up to `room` steps of `step` pixels each way, and what is gained by it."""
     (x, y), (h, w) = shape.corner, shape.distance.shape
     h, w = -(-h // step), -(-w // step)  # steps, rounded up
     inside = np.zeros((h * step, w * step), np.float32)
     inside[: shape.distance.shape[0], : shape.distance.shape[1]] = shape.distance > 0
     margin = room * step
-    window = (x - margin, y - margin, x + w * step + margin, y + h * step + margin)
-    # 1 where it is seen, -1 where nothing is, 0 where another instance is, or outside the image
-    evidence = scenery.seen(window).astype(np.float32) - scenery.bare(window)
+    left, top = x - margin - corner[0], y - margin - corner[1]
+    evidence = evidence[top : top + h * step + 2 * margin, left : left + w * step + 2 * margin]
     if step > 1:
         inside = cv2.resize(inside, (w, h), interpolation=cv2.INTER_AREA)
         evidence = cv2.resize(evidence, (w + 2 * room, h + 2 * room), interpolation=cv2.INTER_AREA)

@@ -32,6 +32,8 @@ class Scenery:
         """Where another instance is seen, bool (h, w)."""
         return self.scene.part(window) & ~self.seen(window)
 
-    def bare(self, window: Window) -> np.ndarray:
-        """Where no instance is seen, bool (h, w); what is outside the image is not seen at all."""
-        return self.scene.inside(window) & ~self.scene.part(window) & ~self.seen(window)
+    def evidence(self, window: Window) -> np.ndarray:
+        """What each pixel says, float32 (h, w): 1 it is seen, -1 nothing is, 0 another one is, or outside the image."""
+        seen = self.seen(window)
+        bare = self.scene.inside(window) & ~(self.scene.part(window) | seen)
+        return seen.astype(np.float32) - bare
