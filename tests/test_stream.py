@@ -187,7 +187,7 @@ def test_what_is_kept_does_not_grow(mode, look_ahead: int) -> None:
                 **({k // 5 - 1: Answer(half, 0.8, None)} if k % 5 == 0 else {}),
             }
             visible = {track_id: masks.encode(half) for track_id in answers}
-            yield Seen(k, visible, masks.encode(square(20, 40)), answers)
+            yield Seen(k, grey(), visible, masks.encode(square(20, 40)), answers)
 
     def kept() -> list[int]:
         gc.collect()
