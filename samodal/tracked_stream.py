@@ -153,7 +153,8 @@ class AskedPoints:
 
     def give_up(self, track_id: int, frame: int) -> None:
         """See `Points`."""
-        self._given_up[track_id] = frame
+        if track_id in self._shown:
+            self._given_up[track_id] = frame
 
     def _forget(self, frame: int) -> None:
         """Sightings that cannot give points any more."""
