@@ -21,7 +21,7 @@ from samodal.depth import with_depth
 from samodal.each_frame import Frame, Seen, StreamFrame, ask_sam, checked, pairs_of, read
 from samodal.errors import InputError
 from samodal.motion import EgoMotion
-from samodal.motion.ego import FrameEgo
+from samodal.motion.ego import FixedEgo, FrameEgo
 from samodal.motion.odometry import known_ego
 from samodal.motion.perspective import PerspectiveMotion
 from samodal.point_shift import shift_by_point
@@ -246,9 +246,9 @@ class AmodalVideoSegmenter:
             pairs, video_id, batch, forget = pairs_of(video, visible), visible.video_id, self.batch, inf
             ego = self._ego_of(len(video), keep)
         # No stage runs ahead here: what a frame is told must come from the past alone, without delay.
-        seen = self._answers(read(pairs, ego), video_id, batch)
         if self.recover == "reference" and self.points is not None:
-            return shift_stream(seen, self.points, forget)
+            return shift_stream(self._answers(read(pairs, FixedEgo()), video_id, batch), self.points, forget)
+        seen = self._answers(read(pairs, ego), video_id, batch)
         refine, points = self.refine and self.recover != "none", None
         if self.points is not None and mode != "none":
             points = follow_points(self.points, look_ahead, self.seed)

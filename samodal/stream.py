@@ -145,8 +145,7 @@ def _shifted(
             if masks.area(amodal) and answer.points is not None and len(answer.points):
                 seen[track_id] = amodal, answer.points[0].astype(np.float64)
                 scores[track_id] = answer.score
-        for track_id in rules.keys() - seen.keys():
-            rule = rules[track_id]
+        for track_id, rule in [(k, rule) for k, rule in rules.items() if k not in seen]:
             if rule.age >= forget:
                 del rules[track_id], scores[track_id]
             elif rule.age == 0 and not rule.left:

@@ -72,10 +72,8 @@ class StreamedPoints:
     def push(self, image: np.ndarray, shown: Mapping[int, Shown]) -> None:
         """See `Points`."""
         frame = len(self.frames)
-        for track_id in shown:
-            self._end(track_id)
         for track_id, (_, anchor) in list(self._followed.items()):
-            if frame >= anchor.frame + self.most:
+            if track_id in shown or frame >= anchor.frame + self.most:
                 self._end(track_id)
         for track_id, before in self._shown.items():
             if track_id not in shown and before[-1].frame == frame - 1:  # a gap begins
@@ -83,16 +81,13 @@ class StreamedPoints:
                 self._followed[track_id] = self.stream.follow(anchor.frame, anchor.points), anchor
         self.frames.push(image)
         located = self.stream.step()
-        self._heard[frame] = {}
+        self._heard[frame] = {track_id: Heard() for track_id in self._followed}
         for track_id, (clip, anchor) in self._followed.items():
             xy, visible_prob = located[clip]
-            heard = self._heard[frame][track_id] = Heard()
-            heard.add(frame, anchor, xy.astype(np.float64), visible_prob)
-        for track_id in {*self._shown, *shown}:
-            known = [*self._shown.get(track_id, []), *([shown[track_id]] if track_id in shown else [])]
-            self._shown[track_id] = [one for one in known if one.frame > frame - NEAR]
-            if not self._shown[track_id]:
-                del self._shown[track_id]
+            self._heard[frame][track_id].add(frame, anchor, xy.astype(np.float64), visible_prob)
+        for track_id, one in shown.items():
+            self._shown.setdefault(track_id, []).append(one)
+        self._shown = later_than(frame - NEAR, self._shown)
 
     def at(self, frame: int) -> dict[int, Heard]:
         """See `Points`."""
@@ -130,7 +125,8 @@ class AskedPoints:
 
     def at(self, frame: int) -> dict[int, Heard]:
         """See `Points`."""
-        self._forget(frame)
+        self._shown = later_than(frame - self.most - NEAR, self._shown)  # the others give no points any more
+        self._given_up = {track_id: k for track_id, k in self._given_up.items() if track_id in self._shown}
         asked: dict[Asked, tuple[Task, Anchor]] = {}
         for track_id, shown in self._shown.items():
             before = [one for one in shown if one.frame < frame]
@@ -156,11 +152,8 @@ class AskedPoints:
         if track_id in self._shown:
             self._given_up[track_id] = frame
 
-    def _forget(self, frame: int) -> None:
-        """Sightings that cannot give points any more."""
-        oldest = frame - self.most - NEAR
-        for track_id, shown in list(self._shown.items()):
-            self._shown[track_id] = [one for one in shown if one.frame > oldest]
-            if not self._shown[track_id]:
-                del self._shown[track_id]
-                self._given_up.pop(track_id, None)
+
+def later_than(frame: int, shown: Mapping[int, list[Shown]]) -> dict[int, list[Shown]]:
+    """Of each track the sightings after a frame; no track that has none."""
+    kept = ((track_id, [one for one in known if one.frame > frame]) for track_id, known in shown.items())
+    return {track_id: known for track_id, known in kept if known}

@@ -237,6 +237,20 @@ def test_the_rule_of_the_original_needs_a_tracker_that_goes_frame_by_frame() -> 
         segmenter(Told(), recover="reference").stream(video, visible)
 
 
+@pytest.mark.parametrize("make", [ToldFrameByFrame, lambda: Told(causal=False)])
+def test_a_camera_may_use_its_array_again(make) -> None:
+    video, visible = scene(0, 40)
+    array = np.zeros((*SIZE, 3), np.uint8)
+
+    def camera() -> Iterator[StreamFrame]:
+        for image, shown in pairs(video, visible):
+            array[:] = image
+            yield array, shown
+
+    results = told(list(segmenter(make()).stream(pairs(video, visible))))
+    assert told(list(segmenter(make()).stream(camera()))) == results
+
+
 # ---- Memory and work -------------------------------------------------------------------------------------------------
 
 

@@ -36,7 +36,8 @@ class Frames(Protocol):
 class PointTracker(Protocol):
     """Follows points through a video. `samodal.track.testing` checks that a tracker keeps to this.
 
-    Resizing, support points, caching and devices are the tracker's own business.
+    Resizing, support points, caching and devices are the tracker's own business. One that can follow points while
+    frames are still coming has one more method, `stream`: see `PointStream`.
     """
 
     @property
@@ -130,8 +131,8 @@ class RecentFrames:
         self._kept: dict[int, np.ndarray] = {}
 
     def push(self, frame: np.ndarray) -> None:
-        """Take the next frame, uint8 (H, W, 3) RGB."""
-        self._kept[self._count] = frame
+        """Take the next frame, uint8 (H, W, 3) RGB; the array may be used again for the one after it."""
+        self._kept[self._count] = frame.copy()
         self._kept.pop(self._count - self.keep, None)
         self._count += 1
 

@@ -233,10 +233,8 @@ def a_stream_lets_frames_go(tracker: PointTracker) -> None:
     for number, image in enumerate(moving_video(30, (1, 0), (64, 64))):
         if number == 1:
             stream.follow(0, np.array([[20.0, 20]]))
-        own = image.copy()
-        images.append(weakref.ref(own))
-        frames.push(own)
-        del own
+        frames.push(image)
+        images.append(weakref.ref(frames[number]))
         stream.step()
     kept = sum(image() is not None for image in images)
     assert kept <= 20, f"a stream keeps {kept} of 30 frames"
