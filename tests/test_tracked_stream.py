@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
+from toys import rows, told
 
 from samodal import masks
 from samodal.each_frame import StreamFrame
@@ -15,7 +16,7 @@ from samodal.motion.ego import FixedEgo
 from samodal.pipeline import AmodalVideoSegmenter
 from samodal.prompts import pick_points
 from samodal.sam.ask import Answer
-from samodal.stream import FORGET, FrameResult
+from samodal.stream import FORGET
 from samodal.track import Tracks
 from samodal.track.interface import RECENT, RecentFrames, check_call, check_follow
 from samodal.track.lucas_kanade import LucasKanade
@@ -132,34 +133,6 @@ def scene(seed: int, frames: int) -> tuple[Video, VideoTracks]:
 
 def segmenter(tracker, **options) -> AmodalVideoSegmenter:
     return AmodalVideoSegmenter(Model(), tracker, ego=FixedEgo, **options)
-
-
-def told(results: list[FrameResult]) -> list[dict]:
-    return [
-        {
-            track_id: (i.amodal, i.state, i.score, i.reason, None if i.points is None else i.points.tolist())
-            for track_id, i in result.instances.items()
-        }
-        for result in results
-    ]
-
-
-def rows(tracks: VideoTracks) -> list[dict]:
-    """The same of tracks."""
-    return [
-        {
-            t.track_id: (
-                t.amodal[k],
-                t.states[k],
-                t.scores[k],
-                t.reasons[k],
-                None if t.points[k] is None else t.points[k].tolist(),  # type: ignore[union-attr]
-            )
-            for t in tracks
-            if t.states[k] != "absent"
-        }
-        for k in range(tracks.num_frames)
-    ]
 
 
 def pairs(video: Video, visible: VideoTracks) -> Iterator[StreamFrame]:
