@@ -5,6 +5,8 @@ SAM is replaced by the truth: what it costs does not matter here, what the rest 
 
     python benchmarks/bench_stream.py                          # 18,000 frames; minutes
     python benchmarks/bench_stream.py --look-ahead 10
+    python benchmarks/bench_stream.py --tracker lucas-kanade                   # with the rule of the original
+    python benchmarks/bench_stream.py --tracker cotracker --frames 1800        # a cut network with random weights
 """
 
 import argparse
@@ -13,7 +15,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +25,12 @@ from samodal import masks
 from samodal.data.clip import Clip
 from samodal.data.synthetic import make_clip
 from samodal.each_frame import StreamFrame
-from samodal.pipeline import AmodalVideoSegmenter
+from samodal.pipeline import AmodalVideoSegmenter, RecoverMode
 from samodal.sam.config import sam_config
 from samodal.sam.model import Decoded
+from samodal.track import PointTracker
+from samodal.track.cotracker import CoTracker, CoTrackerV1
+from samodal.track.lucas_kanade import LucasKanade
 
 SEED = 700_004  # of the clip
 
@@ -39,12 +44,14 @@ def main() -> None:
     parser.add_argument("--clip", type=int, default=120, help="frames of the clip that runs in a loop")
     parser.add_argument("--size", type=int, nargs=2, default=(180, 320), help="height and width")
     parser.add_argument("--look-ahead", type=int, default=0)
+    parser.add_argument("--tracker", choices=TRACKERS, default="motion")
     parser.add_argument("--lines", type=int, default=12)
     args = parser.parse_args()
 
     clip = make_clip(SEED, args.clip, tuple(args.size))
     model = Truth()
-    segmenter = AmodalVideoSegmenter(model)  # type: ignore[arg-type]
+    tracker, recover = TRACKERS[args.tracker]
+    segmenter = AmodalVideoSegmenter(model, tracker(), recover)  # type: ignore[arg-type]
     results = segmenter.stream(looped(clip, args.frames, model), look_ahead=args.look_ahead)
     times, every, hidden = [], max(1, args.frames // args.lines), 0
     print("   frame  RSS MB  ms/frame median  95 %    max  instances  hidden so far")
@@ -61,6 +68,22 @@ def main() -> None:
             )
             times.clear()
         start = time.perf_counter()
+
+
+def cut_cotracker() -> CoTracker:
+    """All that CoTracker v1 keeps but for the size of its features, at a fraction of the work."""
+    torch.manual_seed(0)
+    network = CoTrackerV1().requires_grad_(False)
+    network.updateformer.time_blocks = network.updateformer.time_blocks[:1]
+    network.updateformer.space_blocks = network.updateformer.space_blocks[:1]
+    return CoTracker(network, size=(32, 48), grid=1, iterations=1)
+
+
+TRACKERS: dict[str, tuple[Callable[[], str | PointTracker], RecoverMode]] = {
+    "motion": (lambda: "motion", "two-sided"),
+    "lucas-kanade": (LucasKanade, "reference"),
+    "cotracker": (cut_cotracker, "two-sided"),
+}
 
 
 class Truth:

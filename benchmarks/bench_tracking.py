@@ -7,7 +7,7 @@ same network here, with random weights, one instance being one point and its sup
 - reference: clips of 2, 3, ... G + 1 frames, times the instances. The original fills clips up to 8, 12, 16, ...
   frames and encodes what it fills them with, so that clips between have the same cost: each such length is run once
   and counted as often as it comes up (`--all` runs every call instead, which takes hours).
-- exact: one `PointStream`; the same numbers (tests/track/test_cotracker_streaming.py).
+- exact: one stream; the same numbers (tests/track/test_cotracker_streaming.py).
 - joint: one call for all instances.
 
 Time is the processor time of one thread; with other work on the machine it is steadier than the clock's.
@@ -27,6 +27,7 @@ import torch
 from samodal.track.cotracker import CoTracker, CoTrackerV1
 from samodal.track.cotracker.v1 import WINDOW
 from samodal.track.cotracker.windows import STEP
+from samodal.track.interface import RecentFrames
 from samodal.track.testing import moving_video
 
 REQUIRED = {(10, 1): 10, (20, 1): 15, (10, 5): 20, (20, 5): 30}  # times cheaper, of exact
@@ -88,14 +89,16 @@ class Bench:
     def exact(self, gap: int, instances: int) -> Cost:
         """One stream, in which all instances get hidden at once."""
         tracker = CoTracker(self.model, "exact", self.size)
-        stream = tracker.stream()
+        frames = RecentFrames()
+        stream = tracker.stream(frames)
 
         def run() -> None:
-            stream.push(self.video[0])
+            frames.push(self.video[0])
             for point in self._points(instances):
-                stream.follow(point[None])
+                stream.follow(0, point[None])
             for frame in self.video[1 : gap + 1]:
-                stream.push(frame)
+                frames.push(frame)
+                stream.step()
 
         cost = measure(tracker, run)
         cost.frames = stream.encoded

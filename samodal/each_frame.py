@@ -44,13 +44,14 @@ class Frame:
 
 @dataclass
 class Seen:
-    """A frame that SAM was asked about; `index`, `visible` and `shown` as in `Frame`.
+    """A frame that SAM was asked about; `index`, `image`, `visible` and `shown` as in `Frame`.
 
     Attributes:
         answers: track id -> what SAM says, of the instances that are seen.
     """
 
     index: int
+    image: np.ndarray
     visible: Mapping[int, Rle]
     shown: Rle
     answers: Mapping[int, Answer]
@@ -152,4 +153,4 @@ def ask_sam(
                 said = dict(zip(frame.visible, found, strict=True))
                 if log is not None:
                     log.add(frame.index, said)
-            yield Seen(frame.index, frame.visible, frame.shown, said)
+            yield Seen(frame.index, frame.image, frame.visible, frame.shown, said)

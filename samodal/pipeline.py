@@ -21,7 +21,7 @@ from samodal.depth import with_depth
 from samodal.each_frame import Frame, Seen, StreamFrame, ask_sam, checked, pairs_of, read
 from samodal.errors import InputError
 from samodal.motion import EgoMotion
-from samodal.motion.ego import FrameEgo
+from samodal.motion.ego import FixedEgo, FrameEgo
 from samodal.motion.odometry import known_ego
 from samodal.motion.perspective import PerspectiveMotion
 from samodal.point_shift import shift_by_point
@@ -31,9 +31,10 @@ from samodal.rejoin import rejoin
 from samodal.sam import AmodalSam
 from samodal.sam.config import PROMPT_KINDS
 from samodal.stages import ahead
-from samodal.stream import FORGET, FrameResult, InstanceResult, follow_stream
+from samodal.stream import FORGET, FrameResult, InstanceResult, follow_stream, shift_stream
 from samodal.track import PointTracker, open_tracker, tracker_names
 from samodal.tracked import follow_of, votes_of
+from samodal.tracked_stream import follow_points
 from samodal.video import Track, Video, VideoTracks
 
 __all__ = ["AmodalVideoSegmenter", "FrameResult", "InstanceResult", "Looked", "RecoverMode"]
@@ -211,7 +212,8 @@ class AmodalVideoSegmenter:
         Without look-ahead each result comes from the past alone, as with recover="online". With one, the result of
         a frame is given so many frames later, and a gap that has ended by then is bridged from both sides, as with
         recover="two-sided"; the rest is as online. A look-ahead as long as the video gives exactly the masks,
-        states and scores of recover="two-sided".
+        states and scores of recover="two-sided". Points of a tracker are followed as frames come, so that of a
+        tracker that is not causal the numbers differ a little from those of a call (docs/streams.md).
 
         Args:
             video: as of a call. Or, without `visible`, any iterable of pairs (image, {track id: visible mask}), also
@@ -226,13 +228,9 @@ class AmodalVideoSegmenter:
             not in the results any more, and begins anew if it comes back.
 
         Raises:
-            InputError: as of a call; a point tracker, or recover="reference": only motion is followed in a stream;
-                a look-ahead that makes no sense; or, when it is its turn, a pair that is none.
+            InputError: as of a call; recover="reference" with a tracker that takes whole clips only; a look-ahead
+                that makes no sense; or, when it is its turn, a pair that is none.
         """
-        if self.points is not None:
-            raise InputError(
-                "a stream is followed by tracker motion only; call the segmenter on a whole video"
-            )
         if look_ahead < 0 or (look_ahead and self.recover != "two-sided"):
             raise InputError(
                 f"look_ahead {look_ahead} with recover {self.recover!r}: 0 is expected, or more with two-sided"
@@ -249,9 +247,13 @@ class AmodalVideoSegmenter:
             pairs, video_id, batch, forget = pairs_of(video, visible), visible.video_id, self.batch, inf
             ego = self._ego_of(len(video), keep)
         # No stage runs ahead here: what a frame is told must come from the past alone, without delay.
+        if self.recover == "reference" and self.points is not None:
+            return shift_stream(self._answers(read(pairs, FixedEgo()), video_id, batch), self.points, forget)
         seen = self._answers(read(pairs, ego), video_id, batch)
-        refine = self.refine and self.recover != "none"
-        return follow_stream(seen, self.motion, ego, mode, look_ahead, refine, forget)
+        refine, points = self.refine and self.recover != "none", None
+        if self.points is not None and mode != "none":
+            points = follow_points(self.points, look_ahead, self.seed)
+        return follow_stream(seen, self.motion, ego, mode, look_ahead, refine, forget, points)
 
     def _answers(
         self, frames: Iterable[Frame], video_id: int, batch: int, log: AnswerLog | None = None

@@ -19,36 +19,57 @@ Follow = Callable[[int, np.ndarray, range], np.ndarray]
 """(frame s, point (2,) (x, y) known in it, hidden frames from s + 1 on) -> (n, 2), where the point is in those."""
 
 
-@dataclass(frozen=True)
-class Gap:
-    """A run of frames without a mask, after one that has one.
+class PointShift:
+    """The rule for one instance, frame by frame: `see` where it has a mask, `move` in every frame after that.
+
+    In a hidden frame k, s being the last frame that shows the instance: it has left if its mask in frame k - 1
+    reaches the left or right border (20 pixels), or its point in frame s does, and stays so up to the next sighting.
+    Else the mask of frame s is shifted by the way the point has gone since, along each axis by at most (k - s) mean
+    steps that the point took between sightings.
 
     Attributes:
-        last: the frame that shows the instance last.
-        mask: the amodal mask of that frame.
-        start: (2,) its point (x, y).
-        frames: the frames without a mask, up to the next sighting or the end.
-        reach: (2,) pixels along x and y, the mean step of the point between all sightings so far; nan after one.
+        point: (2,) (x, y) in the frame that showed the instance last.
+        age: frames since then.
+        left: it has left; there is nothing to follow.
     """
 
-    last: int
-    mask: Rle
-    start: np.ndarray
-    frames: range
-    reach: np.ndarray
+    def __init__(self, mask: Rle, point: np.ndarray) -> None:
+        self._way, self._steps = np.zeros(2), 0
+        self._begin(mask, point)
+
+    def see(self, mask: Rle, point: np.ndarray) -> None:
+        """Take the mask of a frame, at least one pixel, and the point (2,) in it."""
+        self._way, self._steps = self._way + np.abs(point - self.point), self._steps + 1
+        self._begin(mask, point)
+
+    def _begin(self, mask: Rle, point: np.ndarray) -> None:
+        self._mask, self.point, self.age = mask, np.asarray(point, np.float64), 0
+        self.left = _at_border(mask, self.point)
+
+    def move(self, place: np.ndarray | None) -> Rle | None:
+        """The mask of the next frame, where the point is now at `place` (2,); not asked for where it has left."""
+        self.age += 1
+        if self.left or place is None:
+            return None
+        way = place - self.point
+        if self._steps:
+            limit = self._way / self._steps * self.age
+            way = np.clip(way, -limit, limit)
+        moved = shift(self._mask, way)
+        self.left = not masks.area(moved) or _at_border(moved, self.point)
+        return moved if masks.area(moved) else None
+
+    def reason(self, moved: Rle | None) -> str:
+        """Why the frame is hidden, or gone, in words; of what `move` gave."""
+        return "left the frame" if moved is None else f"moved with a point, not seen for {self.age} frames"
 
 
 def shift_by_point(track: Track, follow: Follow) -> Track:
-    """Fill the frames in which a track has no amodal mask, as the original does.
-
-    In a hidden frame k, s being the last frame that shows the instance: the track stops if its mask in frame k - 1
-    reaches the left or right border (20 pixels), or its point in frame s does, and stays stopped up to the next
-    sighting. Else the mask of frame s is shifted by the way the point has gone since, along each axis by at most
-    (k - s) mean steps that the point took between sightings.
+    """Fill the frames in which a track has no amodal mask, as the original does; see `PointShift`.
 
     Args:
         track: with `amodal` masks and `points` where it is seen; the first point of a frame counts. Not changed.
-        follow: the point tracker. Not asked for gaps that are stopped at once.
+        follow: the point tracker. Not asked for gaps in which the instance has left at once.
 
     Returns:
         A new track. Its hidden frames have the tracked point (float, not limited as the mask is), and the score of
@@ -64,50 +85,50 @@ def shift_by_point(track: Track, follow: Follow) -> Track:
         points=list(track.points),
         reasons=list(track.reasons),
     )
-    for gap in gaps(track):
-        stopped = begins_at_border(gap)
-        places = None if stopped else follow(gap.last, gap.start, gap.frames)
-        for number, frame in enumerate(gap.frames, 1):
-            if not stopped and places is not None:
-                limit = gap.reach * number
-                way = places[number - 1] - gap.start
-                way = np.where(np.isnan(limit), way, np.clip(way, -limit, limit))
-                moved = shift(gap.mask, way)
-                result.points[frame] = places[number - 1][None]
-                if masks.area(moved):
-                    result.amodal[frame], result.states[frame] = moved, "hidden"
-                    result.scores[frame] = track.scores[gap.last]
-                    result.reasons[frame] = f"moved with a point, not seen for {number} frames"
-                    stopped = _at_border(moved, gap.start)
-                    continue
-                stopped = True
-            result.amodal[frame], result.states[frame] = None, "gone"
-            result.scores[frame], result.reasons[frame] = None, "left the frame"
+    rule = None
+    for one in sightings(track):
+        if rule is None:
+            rule = PointShift(one.mask, one.point)
+        else:
+            rule.see(one.mask, one.point)
+        places = None if rule.left or not one.hidden else follow(one.frame, one.point, one.hidden)
+        for number, frame in enumerate(one.hidden):
+            place = None if rule.left or places is None else places[number]
+            moved = rule.move(place)
+            result.amodal[frame], result.reasons[frame] = moved, rule.reason(moved)
+            result.states[frame] = "gone" if moved is None else "hidden"
+            result.scores[frame] = None if moved is None else track.scores[one.frame]
+            if place is not None:
+                result.points[frame] = place[None]
     return result
 
 
-def gaps(track: Track) -> list[Gap]:
-    """The runs of frames of a track without an amodal mask, but for those before the first sighting."""
+@dataclass(frozen=True)
+class Sighting:
+    """A frame with a mask.
+
+    Attributes:
+        frame: its index.
+        mask: the amodal mask.
+        point: (2,) its first point (x, y), float64.
+        hidden: the frames without a mask that follow, up to the next sighting or the end; often none.
+    """
+
+    frame: int
+    mask: Rle
+    point: np.ndarray
+    hidden: range
+
+
+def sightings(track: Track) -> list[Sighting]:
+    """The frames of a track that have an amodal mask and points."""
     seen = [
         (frame, mask, np.asarray(points[0], np.float64))
         for frame, (mask, points) in enumerate(zip(track.amodal, track.points, strict=True))
         if mask is not None and masks.area(mask) and points is not None and len(points)
     ]
     following = [*(frame for frame, _, _ in seen[1:]), len(track)]
-    found = []
-    for number, ((last, mask, point), end) in enumerate(
-        zip(seen, following, strict=False), 1
-    ):  # none if never seen
-        if end > last + 1:
-            steps = np.abs(np.diff([place for _, _, place in seen[:number]], axis=0))
-            reach = steps.mean(0) if len(steps) else np.full(2, np.nan)
-            found.append(Gap(last, mask, point, range(last + 1, end), reach))
-    return found
-
-
-def begins_at_border(gap: Gap) -> bool:
-    """Whether the instance is taken to have left, so that there is nothing to follow."""
-    return _at_border(gap.mask, gap.start)
+    return [Sighting(*one, range(one[0] + 1, end)) for one, end in zip(seen, following, strict=False)]
 
 
 def shift(mask: Rle, way: np.ndarray) -> Rle:

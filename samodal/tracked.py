@@ -4,8 +4,8 @@ Gaps are taken in the order of time, those that overlap together, so that a trac
 frame computes it once for all instances.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -14,14 +14,15 @@ from samodal.masks import Rle
 from samodal.motion import Prediction
 from samodal.motion.observation import observe
 from samodal.motion.votes import can_vote, fuse, vote
-from samodal.point_shift import Follow, begins_at_border, gaps
+from samodal.point_shift import Follow, PointShift, sightings
 from samodal.prompts import pick_points, prompt_rng
 from samodal.track import PointTracker
+from samodal.track.interface import RECENT, Frames
 from samodal.video import Track, Video
 
 POINTS = 12  # that vote for an instance, from each side of a gap
-NEAR = 5  # of so many sightings next to a gap, the one that shows most gives the points
-LONGEST = 60  # frames of one call, unless a single gap is longer
+NEAR = RECENT - 1  # of so many frames next to a gap, the one that shows most of the instance gives the points
+LONGEST = 60  # frames through which a point is followed that votes, and those of one call for several gaps
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Task:
     """Points to be followed through a window.
 
     Attributes:
-        key: what the caller knows it by.
+        key: what the caller knows it by, first of all the track id.
         queries: (P, 3) rows (frame, x, y).
         window: frames, without gaps.
     """
@@ -48,6 +49,52 @@ class Paths:
     xy: np.ndarray
     visible_prob: np.ndarray
 
+    def at(self, frame: int) -> tuple[np.ndarray, np.ndarray]:
+        """(P, 2) and (P,): the same of one frame; nothing is said outside of the window."""
+        if frame not in self.window:
+            return np.full(self.xy.shape[1:], np.nan), np.zeros(self.xy.shape[1])
+        return self.xy[frame - self.window.start], self.visible_prob[frame - self.window.start]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A frame that shows an instance: its visible and its amodal mask, both with at least one pixel."""
+
+    frame: int
+    visible: Rle
+    amodal: Rle
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """Points put on an instance in a frame that shows it.
+
+    Attributes:
+        frame: its index.
+        points: (P, 2) (x, y).
+        center: of the amodal mask.
+        scale: square root of its area.
+    """
+
+    frame: int
+    points: np.ndarray
+    center: np.ndarray
+    scale: float
+
+    @staticmethod
+    def on(track_id: int, shown: Sequence[Shown], seed: int) -> "Anchor":
+        """Points in the frame that shows most."""
+        best = max(shown, key=lambda one: masks.area(one.visible))
+        rng = prompt_rng(seed, track_id, best.frame)
+        points = pick_points(masks.decode(best.visible), "eroded-random", POINTS, rng).astype(np.float64)
+        measured = observe(best.frame, best.amodal, 1.0)
+        return Anchor(best.frame, points, measured.center, measured.scale)
+
+    @property
+    def queries(self) -> np.ndarray:
+        """(P, 3), as a tracker takes them."""
+        return np.column_stack([np.full(len(self.points), self.frame), self.points])
+
 
 @dataclass(frozen=True)
 class Heard:
@@ -58,8 +105,18 @@ class Heard:
         points: hidden frame -> (P, 2), where those points are that could vote; on whichever side they were known.
     """
 
-    votes: dict[int, Prediction]
-    points: dict[int, np.ndarray]
+    votes: dict[int, Prediction] = field(default_factory=dict)
+    points: dict[int, np.ndarray] = field(default_factory=dict)
+
+    def add(self, frame: int, anchor: Anchor, ends: np.ndarray, visible_prob: np.ndarray) -> None:
+        """Take where the points of an anchor are in a hidden frame, (P, 2) and (P,)."""
+        age = abs(frame - anchor.frame)
+        said = vote(anchor.points, ends, visible_prob, anchor.center, anchor.scale, age)
+        if said is not None:
+            self.votes[frame] = fuse(self.votes[frame], said) if frame in self.votes else said
+        able = ends[can_vote(ends, visible_prob)]
+        if len(able):
+            self.points[frame] = np.concatenate([self.points.get(frame, able[:0]), able])
 
     def marked(self, track: Track) -> Track:
         """The same track, with these points in its hidden frames."""
@@ -68,7 +125,7 @@ class Heard:
         return replace(track, points=points)
 
 
-def follow_all(tasks: Iterable[Task], tracker: PointTracker, video: Video) -> dict[tuple[int, ...], Paths]:
+def follow_all(tasks: Iterable[Task], tracker: PointTracker, video: Frames) -> dict[tuple[int, ...], Paths]:
     """Follow the points of all tasks; tasks that overlap share a call, unless the tracker is causal.
 
     What a causal tracker says does not depend on what it is asked together with, only its cost does.
@@ -107,10 +164,14 @@ def _overlapping(tasks: Sequence[Task]) -> list[list[Task]]:
 def follow_of(tracks: Sequence[Track], tracker: PointTracker, video: Video) -> Callable[[Track], Follow]:
     """For each track what `point_shift.shift_by_point` asks for, followed for all tracks together."""
     tasks = [
-        Task((track.track_id, gap.last), np.array([[gap.last, *gap.start]]), range(gap.last, gap.frames.stop))
+        Task(
+            (track.track_id, one.frame),
+            np.array([[one.frame, *one.point]]),
+            range(one.frame, one.hidden.stop),
+        )
         for track in tracks
-        for gap in gaps(track)
-        if not begins_at_border(gap)
+        for one in sightings(track)
+        if one.hidden and not PointShift(one.mask, one.point).left
     ]
     found = follow_all(tasks, tracker, video)
     return lambda track: lambda last, _point, _frames: found[track.track_id, last].xy[1:, 0]
@@ -135,50 +196,53 @@ def votes_of(
     """
     if not tracker.through_occlusion:
         return {}
-    tasks, sides = [], {}
+    tasks: list[Task] = []
+    about: dict[tuple[int, ...], tuple[Anchor, range]] = {}
     for track in tracks:
-        seen = [
-            frame
-            for frame, rle in enumerate(track.visible)
-            if masks.area(rle) and masks.area(track.amodal[frame])
+        shown = [
+            Shown(frame, visible, amodal)
+            for frame, (visible, amodal) in enumerate(zip(track.visible, track.amodal, strict=True))
+            if visible and amodal and masks.area(visible) and masks.area(amodal)
         ]
-        for place, last in enumerate(seen):
-            following = seen[place + 1] if place + 1 < len(seen) else len(track)
-            if following == last + 1:
-                continue
-            near = [seen[max(0, place + 1 - NEAR) : place + 1]]
-            if both_sides:
-                near.append(seen[place + 1 : place + 1 + NEAR])
-            for number, frames in enumerate(near):
-                if frames:
-                    key = (track.track_id, last, number)
-                    frame = max(frames, key=lambda f, track=track: masks.area(track.visible[f]))  # type: ignore[misc]
-                    rng = prompt_rng(seed, track.track_id, frame)
-                    points = pick_points(
-                        masks.decode(_known(track.visible[frame])), "eroded-random", POINTS, rng
-                    )
-                    queries = np.column_stack([np.full(len(points), frame), points])
-                    tasks.append(Task(key, queries, range(min(frame, last), max(frame + 1, following))))
-                    sides[key] = (frame, range(last + 1, following))
+        for place, last in enumerate(shown, 1):
+            stop = shown[place].frame if place < len(shown) else len(track)
+            if stop > last.frame + 1:
+                after = shown[place : place + NEAR] if both_sides else []
+                sides = gap_tasks(track.track_id, shown[:place][-NEAR:], after, stop, longest(tracker), seed)
+                for task, anchor in sides:
+                    tasks.append(task)
+                    about[task.key] = anchor, range(last.frame + 1, stop)
+    result = {track.track_id: Heard() for track in tracks}
     paths = follow_all(tasks, tracker, video)
-    result = {track.track_id: Heard({}, {}) for track in tracks}
-    by_id = {track.track_id: track for track in tracks}
-    for key, (frame, hidden) in sides.items():
-        shown = observe(frame, _known(by_id[key[0]].amodal[frame]), 1.0)
-        path = paths[key]
-        starts = path.xy[frame - path.window.start]
-        for k in hidden:
-            at = k - path.window.start
-            ends, seen, heard = path.xy[at], path.visible_prob[at], result[key[0]]
-            said = vote(starts, ends, seen, shown.center, shown.scale, abs(k - frame))
-            if said is not None:
-                heard.votes[k] = fuse(heard.votes[k], said) if k in heard.votes else said
-            able = ends[can_vote(ends, seen)]
-            if len(able):
-                heard.points[k] = np.concatenate([heard.points.get(k, able[:0]), able])
+    for key, (anchor, hidden) in about.items():  # of each gap first what is known before it
+        for frame in hidden:
+            result[key[0]].add(frame, anchor, *paths[key].at(frame))
     return result
 
 
-def _known(rle: Rle | None) -> Rle:
-    assert rle is not None
-    return rle
+def gap_tasks(
+    track_id: int, before: Sequence[Shown], after: Sequence[Shown], stop: int, most: int, seed: int
+) -> Iterator[tuple[Task, Anchor]]:
+    """The points that are followed through a gap, from before it and, if it is known what is behind it, back into it.
+
+    Args:
+        track_id: of the instance.
+        before: sightings before the gap, up to the last one; those within `NEAR` frames of it count.
+        after: sightings behind the gap, from the first one on, likewise; may be empty.
+        stop: the first frame behind the gap.
+        most: frames through which points are followed, with that in which they are known.
+        seed: of the choice of points.
+    """
+    last = before[-1].frame
+    anchor = Anchor.on(track_id, [one for one in before if one.frame > last - NEAR], seed)
+    window = range(anchor.frame, min(stop, anchor.frame + most))
+    yield Task((track_id, last, 0), anchor.queries, window), anchor
+    if after:
+        anchor = Anchor.on(track_id, [one for one in after if one.frame < stop + NEAR], seed)
+        window = range(max(last, anchor.frame + 1 - most), anchor.frame + 1)
+        yield Task((track_id, last, 1), anchor.queries, window), anchor
+
+
+def longest(tracker: PointTracker) -> int:
+    """The most frames through which a point is followed that votes."""
+    return min(LONGEST, tracker.max_window or LONGEST)

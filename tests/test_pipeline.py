@@ -173,8 +173,6 @@ def test_a_point_tracker_beside_the_motion() -> None:
 def test_the_rule_of_the_original_needs_a_point_tracker() -> None:
     with pytest.raises(InputError, match="lucas-kanade"):
         AmodalVideoSegmenter(MODEL, recover="reference")
-    with pytest.raises(InputError, match="motion only"):
-        next(AmodalVideoSegmenter(MODEL, tracker="lucas-kanade").stream(CLIP.video, VISIBLE))
 
 
 def test_what_is_written_can_be_read_again(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from samodal import masks
-from samodal.point_shift import gaps, shift, shift_by_point
+from samodal.point_shift import shift, shift_by_point, sightings
 from samodal.video import Track
 
 GOLDEN = Path(__file__).parent / "data" / "golden"
@@ -111,10 +111,9 @@ def test_what_reaches_the_border_has_left_until_it_is_seen_again():
     assert shift_by_point(track_with([square(90, 20), None], [(95, 25), None]), never).amodal[1] is None
 
 
-def test_gaps_begin_after_the_first_sighting():
+def test_hidden_frames_come_after_a_sighting():
     track = track_with(
         [None, square(40, 20), None, None, square(40, 20), None], [None, (1, 1), None, None, (3, 2), None]
     )
-    assert [(gap.last, list(gap.frames)) for gap in gaps(track)] == [(1, [2, 3]), (4, [5])]
-    assert np.isnan(gaps(track)[0].reach).all()
-    assert gaps(track)[1].reach.tolist() == [2, 1]
+    assert [(one.frame, list(one.hidden)) for one in sightings(track)] == [(1, [2, 3]), (4, [5])]
+    assert sightings(track_with([None], [None])) == []

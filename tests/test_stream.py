@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from toys import tiny_sam, toy_clip
+from toys import rows, tiny_sam, told, toy_clip
 
 from samodal import masks
 from samodal.data.synthetic import make_clip
@@ -21,8 +21,8 @@ from samodal.motion.perspective import PerspectiveMotion
 from samodal.pipeline import AmodalVideoSegmenter
 from samodal.recover import Recovery, Sighting, recover_track
 from samodal.sam.ask import Answer
-from samodal.stream import FORGET, FrameResult, follow_stream
-from samodal.video import Track, VideoTracks
+from samodal.stream import FORGET, follow_stream
+from samodal.video import Track
 
 MODEL = tiny_sam()
 TOY = toy_clip(frames=12, hidden=True)
@@ -32,34 +32,6 @@ SIZE = (48, 64)
 
 def segmenter(**options: object) -> AmodalVideoSegmenter:
     return AmodalVideoSegmenter(MODEL, **options)  # type: ignore[arg-type]
-
-
-def told(results: list[FrameResult]) -> list[dict]:
-    return [
-        {
-            track_id: (i.amodal, i.state, i.score, i.reason, None if i.points is None else i.points.tolist())
-            for track_id, i in result.instances.items()
-        }
-        for result in results
-    ]
-
-
-def rows(tracks: VideoTracks) -> list[dict]:
-    """The same of tracks."""
-    return [
-        {
-            t.track_id: (
-                t.amodal[k],
-                t.states[k],
-                t.scores[k],
-                t.reasons[k],
-                None if t.points[k] is None else t.points[k].tolist(),  # type: ignore[union-attr]
-            )
-            for t in tracks
-            if t.states[k] != "absent"
-        }
-        for k in range(tracks.num_frames)
-    ]
 
 
 def pairs(clip) -> Iterator[StreamFrame]:
@@ -187,7 +159,7 @@ def test_what_is_kept_does_not_grow(mode, look_ahead: int) -> None:
                 **({k // 5 - 1: Answer(half, 0.8, None)} if k % 5 == 0 else {}),
             }
             visible = {track_id: masks.encode(half) for track_id in answers}
-            yield Seen(k, visible, masks.encode(square(20, 40)), answers)
+            yield Seen(k, grey(), visible, masks.encode(square(20, 40)), answers)
 
     def kept() -> list[int]:
         gc.collect()

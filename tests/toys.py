@@ -9,7 +9,8 @@ from samodal import masks
 from samodal.data.clip import Clip, Instance
 from samodal.sam import AmodalSam
 from samodal.sam.config import sam_config
-from samodal.video import Video
+from samodal.stream import FrameResult
+from samodal.video import Video, VideoTracks
 
 
 def toy_clip(seed: int = 0, frames: int = 6, hidden: bool = False, name: str = "toy") -> Clip:
@@ -52,3 +53,32 @@ def golden_weight(name: str, shape: tuple[int, ...] | list[int], scale: float) -
     else:
         value = noise * np.float32(scale)
     return torch.from_numpy(np.asarray(value))
+
+
+def told(results: list[FrameResult]) -> list[dict]:
+    """What a stream says of every frame, comparable."""
+    return [
+        {
+            track_id: (i.amodal, i.state, i.score, i.reason, None if i.points is None else i.points.tolist())
+            for track_id, i in result.instances.items()
+        }
+        for result in results
+    ]
+
+
+def rows(tracks: VideoTracks) -> list[dict]:
+    """The same of tracks."""
+    return [
+        {
+            t.track_id: (
+                t.amodal[k],
+                t.states[k],
+                t.scores[k],
+                t.reasons[k],
+                None if t.points[k] is None else t.points[k].tolist(),  # type: ignore[union-attr]
+            )
+            for t in tracks
+            if t.states[k] != "absent"
+        }
+        for k in range(tracks.num_frames)
+    ]

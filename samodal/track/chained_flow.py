@@ -8,7 +8,8 @@ from collections.abc import Callable
 import numpy as np
 from scipy.ndimage import map_coordinates
 
-from samodal.track.interface import Frames, Tracks, check_call, no_tracks
+from samodal.track.interface import Frames, Tracks
+from samodal.track.pairwise import PairStream, follow_pairs, is_inside
 
 Flow = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """(image, next image), both uint8 (H, W, 3) RGB -> float32 (H, W, 2): by how many pixels (x, y) each pixel moves."""
@@ -38,27 +39,19 @@ class ChainedFlow:
 
     def track(self, frames: Frames, queries: np.ndarray, window: range | None = None) -> Tracks:
         """Follow points; see `PointTracker.track`."""
-        queries, window = check_call(frames, queries, window)
-        if not len(queries):
-            return no_tracks(window)
-        known = queries[:, 0].astype(int) - window.start
-        xy = np.repeat(queries[None, :, 1:], len(window), axis=0)
-        prob = np.ones(xy.shape[:2])
-        images = [frames[index] for index in window]
-        prob[known, np.arange(len(known))] = is_inside(queries[:, 1:], images[0].shape)
-        forwards = [(t - 1, t, known < t) for t in range(1, len(window))]
-        backwards = [(t + 1, t, known > t) for t in range(len(window) - 2, -1, -1)]
-        for here, there, on in forwards + backwards:
-            if on.any():
-                there_and_back = (
-                    self.flow(images[here], images[there]),
-                    self.flow(images[there], images[here]),
-                )
-                xy[there, on], sure = step(*there_and_back, xy[here, on])
-                prob[there, on] = np.minimum(prob[here, on], sure)
-                lost = on & (prob[there] == 0)
-                xy[there, lost] = xy[here, lost]
-        return Tracks(xy.astype(np.float32), prob.astype(np.float32), np.ones(xy.shape[:2], bool))
+        return follow_pairs(frames, queries, window, self._advance)
+
+    def stream(self, frames: Frames) -> PairStream:
+        """Follow points while frames are still coming; see `PointStream`."""
+        return PairStream(frames, self._advance)
+
+    def _advance(
+        self, image: np.ndarray, other: np.ndarray, xy: np.ndarray, prob: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """See `samodal.track.pairwise.Advance`."""
+        moved, sure = step(self.flow(image, other), self.flow(other, image), xy)
+        prob = np.minimum(prob, sure)
+        return np.where(prob[:, None] > 0, moved, xy), prob
 
 
 def step(flow: np.ndarray, flow_back: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -87,8 +80,3 @@ def sample(field: np.ndarray, points: np.ndarray) -> np.ndarray:
     return np.stack(
         [map_coordinates(c, places, order=1, mode="nearest") for c in np.moveaxis(field, 2, 0)], 1
     )
-
-
-def is_inside(points: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Which points (N, 2) lie on an image of a shape (H, W, ...): bool (N,)."""
-    return np.all((points >= -0.5) & (points < np.array(shape[1::-1]) - 0.5), axis=1)

@@ -36,7 +36,8 @@ class Frames(Protocol):
 class PointTracker(Protocol):
     """Follows points through a video. `samodal.track.testing` checks that a tracker keeps to this.
 
-    Resizing, support points, caching and devices are the tracker's own business.
+    Resizing, support points, caching and devices are the tracker's own business. One that can follow points while
+    frames are still coming has one more method, `stream`: see `PointStream`.
     """
 
     @property
@@ -79,6 +80,90 @@ class PointTracker(Protocol):
         Raises:
             InputError: queries or window make no sense, or are more than the tracker can take.
         """
+
+
+RECENT = 6
+"""Frames that a `PointStream` can read: the newest and five before it."""
+
+Located = tuple[np.ndarray, np.ndarray]
+"""Places float32 (N, 2) in pixels of the video, nan where nothing is said; visibility float32 (N,) from 0 to 1."""
+
+
+class PointStream(Protocol):
+    """Follows points forwards while frames are still coming, in memory that does not grow with their number.
+
+    Made for frames that come one by one (`RecentFrames`): `len(frames)` grows, and only the last `RECENT` can be read.
+    A tracker that can do this has a method `stream(frames: Frames) -> PointStream | None` (see `open_stream`); None
+    where this one, with its options, cannot.
+    """
+
+    def follow(self, frame: int, points: np.ndarray) -> int:
+        """Begin a clip: from the next `step` on, follow points (N, 2) known in a frame.
+
+        Args:
+            frame: the newest, or one of the four before it.
+            points: (N, 2) (x, y) in pixels of the video, N > 0; of one instance. Other clips do not influence them.
+
+        Returns:
+            The number of the clip.
+
+        Raises:
+            InputError: these are no points, or the frame is not one of those.
+        """
+
+    def step(self) -> dict[int, Located]:
+        """Where the points of all clips are in the newest frame, by clip; to be said once for every frame."""
+
+    def forget(self, clip: int) -> None:
+        """End a clip."""
+
+
+class RecentFrames:
+    """The newest frames of a video that goes on, numbered from its beginning; see `Frames`.
+
+    Args:
+        keep: how many can be read.
+    """
+
+    def __init__(self, keep: int = RECENT) -> None:
+        self.keep = keep
+        self._count = 0
+        self._kept: dict[int, np.ndarray] = {}
+
+    def push(self, frame: np.ndarray) -> None:
+        """Take the next frame, uint8 (H, W, 3) RGB; the array may be used again for the one after it."""
+        self._kept[self._count] = frame.copy()
+        self._kept.pop(self._count - self.keep, None)
+        self._count += 1
+
+    def __len__(self) -> int:
+        """How many there have been."""
+        return self._count
+
+    def __getitem__(self, index: int, /) -> np.ndarray:
+        if index not in self._kept:
+            raise IndexError(f"frame {index} is not one of the last {self.keep} of {self._count}")
+        return self._kept[index]
+
+
+def open_stream(tracker: PointTracker, frames: Frames) -> PointStream | None:
+    """The tracker's own way to follow points while frames are still coming; None where it has none."""
+    stream = getattr(tracker, "stream", None)
+    return None if stream is None else stream(frames)
+
+
+def check_follow(frames: Frames, frame: int, points: np.ndarray) -> np.ndarray:
+    """The points of `PointStream.follow` as float64 (N, 2).
+
+    Raises:
+        InputError: as there.
+    """
+    points = np.asarray(points, np.float64)
+    if points.ndim != 2 or points.shape[1] != 2 or not len(points) or not np.isfinite(points).all():
+        raise InputError("points: finite numbers of shape (N, 2) with N > 0 are expected")
+    if not max(0, len(frames) - RECENT + 1) <= frame < len(frames):
+        raise InputError(f"follow: frame {frame} is not one of the last {RECENT - 1} of {len(frames)}")
+    return points
 
 
 def check_call(

@@ -8,7 +8,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from samodal.track.interface import Frames, Tracks, check_call, no_tracks
+from samodal.track.interface import Frames, Tracks
+from samodal.track.pairwise import PairStream, follow_pairs
 
 WINDOW = (21, 21)  # pixels that must move together
 LEVELS = 4  # halvings of the frame
@@ -31,22 +32,20 @@ class LucasKanade:
 
     def track(self, frames: Frames, queries: np.ndarray, window: range | None = None) -> Tracks:
         """Follow points; see `PointTracker.track`."""
-        queries, window = check_call(frames, queries, window)
-        if not len(queries):
-            return no_tracks(window)
-        known = queries[:, 0].astype(int) - window.start
-        xy = np.repeat(queries[None, :, 1:], len(window), axis=0).astype(np.float32)
-        prob = np.ones(xy.shape[:2], np.float32)
-        images = [cv2.cvtColor(frames[index], cv2.COLOR_RGB2GRAY) for index in window]
-        for t in range(1, len(window)):  # forwards
-            on = known < t
-            xy[t, on], step = follow(images[t - 1], images[t], xy[t - 1, on])
-            prob[t, on] = np.minimum(prob[t - 1, on], step)
-        for t in range(len(window) - 2, -1, -1):  # and backwards
-            on = known > t
-            xy[t, on], step = follow(images[t + 1], images[t], xy[t + 1, on])
-            prob[t, on] = np.minimum(prob[t + 1, on], step)
-        return Tracks(xy, prob, np.ones(xy.shape[:2], bool))
+        return follow_pairs(frames, queries, window, _advance)
+
+    def stream(self, frames: Frames) -> PairStream:
+        """Follow points while frames are still coming; see `PointStream`."""
+        return PairStream(frames, _advance)
+
+
+def _advance(
+    image: np.ndarray, other: np.ndarray, xy: np.ndarray, prob: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """See `samodal.track.pairwise.Advance`."""
+    grey, other_grey = (cv2.cvtColor(one, cv2.COLOR_RGB2GRAY) for one in (image, other))
+    moved, sure = follow(grey, other_grey, xy.astype(np.float32))
+    return moved.astype(np.float64), np.minimum(prob, sure)
 
 
 def follow(image: np.ndarray, next_image: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -55,13 +54,11 @@ def follow(image: np.ndarray, next_image: np.ndarray, points: np.ndarray) -> tup
     Args:
         image: uint8 (H, W).
         next_image: uint8 (H, W).
-        points: float32 (N, 2) pixels.
+        points: float32 (N, 2) pixels, N > 0.
 
     Returns:
         float32 (N, 2), a lost point being where it was, and float32 (N,): how sure, from 0 to 1.
     """
-    if not len(points):
-        return points, np.zeros(0, np.float32)
     options: dict[str, Any] = {"winSize": WINDOW, "maxLevel": LEVELS}
     moved, found, _ = cv2.calcOpticalFlowPyrLK(image, next_image, points[:, None], None, **options)
     back, found_back, _ = cv2.calcOpticalFlowPyrLK(next_image, image, moved, None, **options)

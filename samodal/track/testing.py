@@ -12,12 +12,13 @@ asks that it follows what can be seen, and so needs trained ones. A check fails 
 what is wrong. Nothing but numpy is used.
 """
 
+import weakref
 from collections.abc import Callable
 
 import numpy as np
 
 from samodal.errors import InputError
-from samodal.track.interface import PointTracker, Tracks
+from samodal.track.interface import PointTracker, RecentFrames, Tracks, open_stream
 
 Check = Callable[[PointTracker], None]
 SHIFT = (3, 2)  # pixels a frame, of `moving_video`
@@ -144,6 +145,101 @@ def points_far_outside_do_no_harm(tracker: PointTracker) -> None:
     _check_form(tracker.track(moving_video(6), queries), 6, 3)
 
 
+def a_stream_has_the_right_form(tracker: PointTracker) -> None:
+    """If the tracker has a `stream`: clips may begin in one of the last five frames; each step says where all are."""
+    frames, video = RecentFrames(), moving_video(12, SHIFT)
+    if (stream := open_stream(tracker, frames)) is None:
+        return
+    points = _queries(3, range(1))[:, 1:]
+    for number, image in enumerate(video):
+        if number == 5:
+            first, second = stream.follow(0, points), stream.follow(4, points[:1])
+        if number == 9:
+            stream.forget(first)
+        frames.push(image)
+        found = stream.step()
+        wanted = {} if number < 5 else {first: 3, second: 1} if number < 9 else {second: 1}
+        assert set(found) == set(wanted), f"a step answers for the clips {set(found)}, not for {set(wanted)}"
+        for clip, (xy, prob) in found.items():
+            shapes = (wanted[clip], 2), (wanted[clip],)
+            assert (xy.shape, prob.shape) == shapes, f"a step gives {xy.shape} and {prob.shape}, not {shapes}"
+            assert xy.dtype == prob.dtype == np.float32, f"a step gives {xy.dtype} and {prob.dtype}"
+            assert ((prob >= 0) & (prob <= 1)).all(), "visible_prob of a stream is not from 0 to 1"
+
+
+def bad_clips_of_a_stream_are_refused(tracker: PointTracker) -> None:
+    """With an InputError: no points, and points of frames that have not come or cannot be read any more."""
+    frames = RecentFrames()
+    if (stream := open_stream(tracker, frames)) is None:
+        return
+    for image in moving_video(8):
+        frames.push(image)
+    good = np.array([[40.0, 30]])
+    for frame, points in ((7, good[:0]), (7, good[0]), (7, good * np.nan), (8, good), (2, good)):
+        try:
+            stream.follow(frame, points)
+        except InputError:
+            continue
+        raise AssertionError(f"no InputError for points {points.tolist()} of frame {frame} after 8 frames")
+
+
+def clips_of_a_stream_do_not_influence_one_another(tracker: PointTracker) -> None:
+    """What is said of points is the same, whatever else is followed."""
+    here, there = RecentFrames(), RecentFrames()
+    alone, beside = open_stream(tracker, here), open_stream(tracker, there)
+    if alone is None or beside is None:
+        return
+    points = _queries(2, range(1))[:, 1:]
+    for number, image in enumerate(moving_video(9, SHIFT)):
+        if number == 2:
+            extra = beside.follow(0, points + 7)
+            one, other = alone.follow(1, points), beside.follow(1, points)
+        if number == 7:
+            beside.forget(extra)
+        here.push(image)
+        there.push(image)
+        found, again = alone.step(), beside.step()
+        if number >= 2:
+            for a, b in zip(found[one], again[other], strict=True):
+                off = np.nanmax(np.abs(a - b), initial=0)
+                assert off <= 1e-2, f"another clip of a stream changes the answer by {off:.3g}"
+
+
+def a_stream_says_what_a_causal_tracker_says(tracker: PointTracker) -> None:
+    """Where it is said to be causal, a stream has the numbers of a call for the whole video."""
+    frames, video = RecentFrames(), moving_video(20, SHIFT)
+    stream = open_stream(tracker, frames)
+    if stream is None or not tracker.causal:
+        return
+    queries = np.array([[2, 40, 30], [2, 70.5, 50.25]])
+    whole = tracker.track(video, queries)
+    for number, image in enumerate(video):
+        if number == 5:
+            clip = stream.follow(2, queries[:, 1:])
+        frames.push(image)
+        found = stream.step()
+        if number >= 5:
+            xy = np.where(whole.valid[number, :, None], whole.xy[number], found[clip][0])
+            off = np.abs(found[clip][0] - xy).max()
+            assert off <= 1e-2, f"a stream is off by {off:.3g} pixels from a call for the whole video"
+
+
+def a_stream_lets_frames_go(tracker: PointTracker) -> None:
+    """Of many frames, it keeps few, also while a clip goes on."""
+    frames = RecentFrames()
+    if (stream := open_stream(tracker, frames)) is None:
+        return
+    images = []
+    for number, image in enumerate(moving_video(30, (1, 0), (64, 64))):
+        if number == 1:
+            stream.follow(0, np.array([[20.0, 20]]))
+        frames.push(image)
+        images.append(weakref.ref(frames[number]))
+        stream.step()
+    kept = sum(image() is not None for image in images)
+    assert kept <= 20, f"a stream keeps {kept} of 30 frames"
+
+
 def a_still_video_has_still_points(tracker: PointTracker) -> None:
     """Within half a pixel."""
     queries = _queries(3, range(8))
@@ -172,6 +268,11 @@ CONTRACT: tuple[Check, ...] = (
     a_causal_tracker_does_not_see_the_future,
     bad_calls_are_refused,
     points_far_outside_do_no_harm,
+    a_stream_has_the_right_form,
+    bad_clips_of_a_stream_are_refused,
+    clips_of_a_stream_do_not_influence_one_another,
+    a_stream_says_what_a_causal_tracker_says,
+    a_stream_lets_frames_go,
 )
 ACCURACY: tuple[Check, ...] = (a_still_video_has_still_points, a_moving_video_moves_its_points)
 

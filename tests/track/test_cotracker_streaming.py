@@ -7,6 +7,7 @@ import torch
 
 from samodal.errors import InputError
 from samodal.track.cotracker import CoTracker
+from samodal.track.interface import RecentFrames
 
 
 def growing(model, video, first, points, frames, **options):
@@ -21,27 +22,41 @@ def growing(model, video, first, points, frames, **options):
     return [np.stack(part) for part in zip(*found, strict=True)]
 
 
+def run(tracker, video, starts):
+    """Step through a video; {frame: (first frame, points)} says before which frame a clip is begun. By that: rows."""
+    frames, found, begun = RecentFrames(), {}, {}
+    stream = tracker.stream(frames)
+    for number, image in enumerate(video):
+        if number in starts:
+            begun[number] = stream.follow(*starts[number])
+        frames.push(image)
+        for clip, located in stream.step().items():
+            found.setdefault(clip, []).append(located)
+    return stream, {
+        number: [np.stack(part) for part in zip(*found[clip], strict=True)] for number, clip in begun.items()
+    }
+
+
 @pytest.mark.parametrize(("grid", "every"), [(2, 12), (1, 5), pytest.param(3, 4, marks=pytest.mark.slow)])
 def test_streaming_is_growing_clips(shallow_v1, grid, every):
     video = golden.make_video(7, 19, 40, 60)
     options = {"size": (32, 48), "grid": grid, "every": every, "iterations": 1}
-    starts = {0: np.array([[20.25, 30]]), 3: np.array([[50, 20.0], [30, 35]]), 11: np.array([[40.0, 11.5]])}
-    stream = CoTracker(shallow_v1, **options).stream()
-    found, begun = {}, {}
-    for frame, image in enumerate(video):
-        for clip, (xy, seen) in stream.push(image).items():
-            found.setdefault(clip, []).append((xy, seen))
-        if frame in starts:
-            begun[frame] = stream.follow(starts[frame])
+    starts = {  # also of points that were known some frames before
+        1: (0, np.array([[20.25, 30]])),
+        6: (3, np.array([[50, 20.0], [30, 35]])),
+        14: (9, np.array([[40.0, 11.5]])),
+    }
+    stream, found = run(CoTracker(shallow_v1, **options), video, starts)
     assert stream.encoded == len(video)
-    for first, points in starts.items():
-        xy, seen = (np.stack(part) for part in zip(*found[begun[first]], strict=True))
-        lengths = np.array([2, 5, 8, 9, 12, 13, 16, 19])
-        frames = [frame for frame in first + lengths - 1 if frame < len(video)]
-        expected = growing(shallow_v1, video, first, points, frames, **options)
-        which = np.array(frames) - first - 1
-        np.testing.assert_allclose(xy[which], expected[0], atol=2e-3)
-        np.testing.assert_allclose(seen[which], expected[1], atol=1e-3)
+    for begin, (first, points) in starts.items():
+        xy, seen = found[begin]
+        assert len(xy) == len(video) - begin
+        frames = [frame for frame in first + np.array([5, 8, 9, 12, 13, 16, 19]) - 1 if begin <= frame < 19]
+        which = np.array(frames) - begin
+        for n, point in enumerate(points):
+            expected = growing(shallow_v1, video, first, point[None], frames, **options)
+            np.testing.assert_allclose(xy[which, n], expected[0][:, 0], atol=2e-3)
+            np.testing.assert_allclose(seen[which, n], expected[1][:, 0], atol=1e-3)
 
 
 @pytest.mark.slow
@@ -74,54 +89,47 @@ def test_joint_mode_is_one_call(shallow_v1):
     assert (tracker.store.encoded, tracker.windows) == (20, 4)
 
 
+def test_a_stream_is_the_exact_mode(shallow_v1):
+    video, points = golden.make_video(2, 22, 48, 64), np.array([[30.0, 20], [20, 30.5]])
+    tracker = CoTracker(shallow_v1, "joint", (48, 64), iterations=1)
+    _, found = run(tracker, video, {5: (2, points)})
+    queries = np.column_stack([[2, 2], points])
+    tracks = CoTracker(shallow_v1, "exact", (48, 64), iterations=1).track(video, queries)
+    np.testing.assert_allclose(found[5][0], tracks.xy[5:], atol=1e-3)
+    np.testing.assert_allclose(found[5][1], tracks.visible_prob[5:], atol=1e-4)
+
+
 def test_a_stream_keeps_little_and_costs_nothing_where_nothing_is_hidden(shallow_v1):
-    stream = CoTracker(shallow_v1, size=(32, 32), iterations=1).stream()
+    frames = RecentFrames()
+    stream = CoTracker(shallow_v1, size=(32, 32), iterations=1).stream(frames)
     image = golden.make_video(0, 1, 32, 32)[0]
     for _ in range(30):
-        assert stream.push(image) == {}
+        frames.push(image)
+        assert stream.step() == {}
     assert stream.encoded == 0
     sizes = []
     for _ in range(3):
-        clips = [stream.follow(np.array([[20.0, 20]])) for _ in range(3)]
+        clips = [stream.follow(len(frames) - 1, np.array([[20.0, 20]])) for _ in range(3)]
         for _ in range(10):
-            assert sorted(stream.push(image)) == clips
+            frames.push(image)
+            assert sorted(stream.step()) == clips
         for clip in clips:
             stream.forget(clip)
         sizes.append([len(level) for level in stream._clips.store.levels])
         assert not stream._clips._clips
-        assert len(stream._frames) == 2
     assert sizes[1] == sizes[2]
     assert max(sizes[2]) <= 16
     assert stream.encoded == 3 * 10 + 1  # the frame in which the next clips begin is known already
 
 
-def test_clips_of_a_stream_do_not_influence_one_another(shallow_v1):
-    video = golden.make_video(4, 11, 48, 64)
-    alone, both = (CoTracker(shallow_v1, size=(48, 64), iterations=2).stream() for _ in range(2))
-    alone.push(video[0])
-    both.push(video[0])
-    one, other = alone.follow(np.array([[20.0, 20]])), both.follow(np.array([[20.0, 20]]))
-    for frame in range(1, 11):
-        if frame == 5:
-            extra = both.follow(np.array([[40.0, 30], [10, 10], [12, 30]]))
-        if frame == 9:
-            both.forget(extra)
-        here, there = alone.push(video[frame])[one], both.push(video[frame])[other]
-        np.testing.assert_allclose(here[0], there[0], atol=1e-3)
-        np.testing.assert_allclose(here[1], there[1], atol=1e-4)
-
-
 def test_wrong_use_of_a_stream_is_told(shallow_v1):
-    stream = CoTracker(shallow_v1, size=(48, 64)).stream()
-    with pytest.raises(InputError, match="no frame has been pushed"):
-        stream.follow(np.array([[1.0, 2]]))
-    stream.push(np.zeros((48, 64, 3), np.uint8))
-    for points in (np.zeros((0, 2)), np.zeros((2, 3)), np.array([[np.nan, 1]])):
-        with pytest.raises(InputError, match=r"\(N, 2\)"):
-            stream.follow(points)
-    stream.follow(np.array([[1.0, 2]]))
+    frames = RecentFrames()
+    stream = CoTracker(shallow_v1, size=(48, 64)).stream(frames)
+    frames.push(np.zeros((48, 64, 3), np.uint8))
+    stream.follow(0, np.array([[1.0, 2]]))
+    frames.push(np.zeros((40, 64, 3), np.uint8))
     with pytest.raises(InputError, match=r"of size \(40, 64\) after frames of size \(48, 64\)"):
-        stream.push(np.zeros((40, 64, 3), np.uint8))
+        stream.step()
     with pytest.raises(InputError, match=r"size \(48, 30\): .* multiples of 4, at least 32"):
         CoTracker(shallow_v1, size=(48, 30))
     with pytest.raises(InputError, match="exact or joint"):

@@ -9,6 +9,7 @@ from samodal.errors import InputError
 from samodal.track.cotracker import CoTracker3, load_cotracker
 from samodal.track.cotracker.features import FeatureStore
 from samodal.track.cotracker.v3 import correlate
+from samodal.track.interface import RecentFrames
 
 PIXELS, PROBABILITY, INNER = {"atol": 2e-3}, {"atol": 1e-3}, {"atol": 1e-4, "rtol": 1e-4}
 
@@ -105,3 +106,23 @@ def test_a_window_stands_for_itself(models):
     np.testing.assert_array_equal(part.xy[1, 0], [20, 20])
     with pytest.raises(InputError, match="frame 3 is not one of the frames 4 to 8"):
         tracker.track(video, query - [2, 0, 0], range(4, 9))
+
+
+def test_online_while_frames_are_still_coming(models):
+    """What is said of a frame is what a call says that ends there."""
+    tracker = CoTracker3(golden.shallow(models["online"]), (32, 48), grid=0, iterations=1)
+    video, points = golden.make_video(3, 19, 48, 64), np.array([[20.0, 20], [40.5, 30]])
+    frames = RecentFrames()
+    stream, found = tracker.stream(frames), {}
+    for number, image in enumerate(video):
+        if number == 6:
+            clip = stream.follow(2, points)
+        frames.push(image)
+        found[number] = stream.step()
+    assert stream.encoded == 19 - 2
+    assert max(len(level) for level in stream._store.levels) <= 32
+    for number in (6, 17, 18):
+        whole = tracker.track(video, np.column_stack([[2, 2], points]), range(2, number + 1))
+        np.testing.assert_allclose(found[number][clip][0], whole.xy[-1], atol=1e-3)
+        np.testing.assert_allclose(found[number][clip][1], whole.visible_prob[-1], atol=1e-4)
+    assert CoTracker3(golden.shallow(models["offline"])).stream(frames) is None

@@ -10,7 +10,9 @@ import torch
 from samodal.cli import run
 from samodal.errors import InputError
 from samodal.track import open_tracker, raft, testing
-from samodal.track.chained_flow import ChainedFlow, is_inside, sample, step
+from samodal.track.chained_flow import ChainedFlow, sample, step
+from samodal.track.interface import RecentFrames
+from samodal.track.pairwise import is_inside
 from samodal.track.raft import RaftFlow, network_size
 
 H, W = 60, 100
@@ -118,6 +120,28 @@ def test_flow_is_only_asked_for_where_points_are_followed() -> None:
 
     ChainedFlow(noted).track(numbered(6), np.array([[3, 20, 20]]), range(3, 6))
     assert asked == [(3, 4), (4, 3), (4, 5), (5, 4)]
+
+
+def test_frame_by_frame_the_flow_is_asked_for_once_for_all_points() -> None:
+    asked = []
+
+    def noted(image: np.ndarray, next_image: np.ndarray) -> np.ndarray:
+        asked.append((number(image), number(next_image)))
+        return steady(image, next_image)
+
+    frames, queries = RecentFrames(), np.array([[1, 20, 50], [3, 60.5, 30.25], [1, 95, 20]])
+    stream, found = ChainedFlow(noted).stream(frames), {}
+    for count, image in enumerate(numbered(9)):
+        if count == 4:
+            clips = [stream.follow(int(query[0]), query[None, 1:]) for query in queries]
+        frames.push(image)
+        found = stream.step()
+    pairs = [(k, k + 1) for k in range(1, 8)]
+    assert asked == [pair for forth in pairs for pair in (forth, forth[::-1])]
+    whole = ChainedFlow(steady).track(numbered(9), queries)
+    for clip, xy, prob in zip(clips, whole.xy[-1], whole.visible_prob[-1], strict=True):
+        np.testing.assert_array_equal(found[clip][0], xy[None])
+        np.testing.assert_array_equal(found[clip][1], prob[None])
 
 
 # ---- RAFT itself

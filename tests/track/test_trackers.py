@@ -11,6 +11,7 @@ import pytest
 from samodal.errors import InputError
 from samodal.track import Tracks, open_tracker, registry, testing, tracker_names
 from samodal.track.cotracker import CoTracker, CoTracker3, load_cotracker
+from samodal.track.interface import RecentFrames, check_follow
 from samodal.track.lucas_kanade import LucasKanade
 
 SMALL = {"size": (32, 48), "grid": 1, "iterations": 1}
@@ -42,6 +43,32 @@ def test_cotrackers_keep_the_contract(cotrackers, name, check):
     check(cotrackers[name])
 
 
+class BadStream:
+    """Points that stay where they are; breaks one rule, by name."""
+
+    def __init__(self, rule, frames):
+        self.rule, self.frames, self.clips, self.kept = rule, frames, {}, []
+
+    def follow(self, frame, points):
+        if self.rule != "bad_clips_of_a_stream_are_refused":
+            check_follow(self.frames, frame, points)
+        self.clips[len(self.clips)] = np.float32(points)
+        return len(self.clips) - 1
+
+    def step(self):
+        if self.rule == "a_stream_lets_frames_go":
+            self.kept.append(self.frames[len(self.frames) - 1])
+        if self.rule == "clips_of_a_stream_do_not_influence_one_another":
+            return {
+                clip: (xy + len(self.clips), np.ones(len(xy), np.float32)) for clip, xy in self.clips.items()
+            }
+        return {clip: (xy, np.ones(len(xy), np.float32)) for clip, xy in self.clips.items()}
+
+    def forget(self, clip):
+        if self.rule != "a_stream_has_the_right_form":
+            del self.clips[clip]
+
+
 class Bad(LucasKanade):
     """Breaks one rule, by name."""
 
@@ -51,6 +78,12 @@ class Bad(LucasKanade):
             self.licence = 3
         if rule == "a_causal_tracker_does_not_see_the_future":
             self.causal = True
+
+        if rule == "a_stream_says_what_a_causal_tracker_says":
+            self.causal = True
+
+    def stream(self, frames):
+        return BadStream(self.rule, frames)
 
     def track(self, frames, queries, window=None):
         window = window or range(len(frames))
@@ -94,6 +127,22 @@ def test_lucas_kanade_says_when_it_lost_a_point():
     assert (tracks.visible_prob[:3] > 0.8).all()
     assert (tracks.visible_prob[3:] == 0).all()
     np.testing.assert_allclose(tracks.xy[5], tracks.xy[2])
+
+
+def test_lucas_kanade_says_the_same_frame_by_frame():
+    video = testing.moving_video(16, (2, 1))
+    video[9:] = 255 - video[9:]  # some points get lost
+    points, frames, found = np.array([[60, 40], [30.25, 50], [-3, 20]]), RecentFrames(), []
+    stream = LucasKanade().stream(frames)
+    for number, image in enumerate(video):
+        if number == 6:
+            clip = stream.follow(3, points)
+        frames.push(image)
+        found.append(stream.step())
+    whole = LucasKanade().track(video, np.column_stack([[3] * 3, points]))
+    for number in range(6, 16):
+        np.testing.assert_array_equal(found[number][clip][0], whole.xy[number])
+        np.testing.assert_array_equal(found[number][clip][1], whole.visible_prob[number])
 
 
 def test_trackers_are_found_by_name(monkeypatch, tmp_path):

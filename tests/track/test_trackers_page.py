@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+from samodal import masks
 from samodal.track import open_tracker, registry, testing
+from samodal.tracked import Shown
+from samodal.tracked_stream import AskedPoints, follow_points
 
 PAGE = (Path(__file__).parents[2] / "docs/trackers.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
@@ -77,6 +80,22 @@ def test_logits_become_probabilities(tapir) -> None:
     near = 1 - 1 / (1 + np.exp(4))
     np.testing.assert_allclose(tracks.visible_prob, near**2, rtol=1e-5)
     np.testing.assert_allclose(tracks.confidence, near, rtol=1e-5)
+
+
+def test_in_a_stream_it_is_asked_about_what_has_come(tapir) -> None:
+    points = follow_points(tapir, look_ahead=0, seed=0)
+    assert isinstance(points, AskedPoints)
+    mask = np.zeros((96, 128), bool)
+    mask[30:60, 40:80] = True
+    calls, track = [], tapir.track
+    tapir.track = lambda frames, queries, window: (
+        calls.append((len(queries), window)) or track(frames, queries, window)
+    )
+    for frame, image in enumerate(testing.moving_video(6, testing.SHIFT)):
+        seen = {7: Shown(frame, masks.encode(mask), masks.encode(mask))} if frame < 3 else {}
+        points.push(image, seen)
+        assert set(points.at(frame)) == ({7} if frame > 2 else set())
+    assert calls == [(12, range(end)) for end in (4, 5, 6)]
 
 
 def test_the_page_names_all_trackers() -> None:

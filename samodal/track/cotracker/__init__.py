@@ -1,7 +1,8 @@
 """CoTracker, versions 1 and 3, written anew from facts under the names of the published weights.
 
 frames -> `features.py` (each encoded once) -> `windows.py` leads points from window to window, in each of which the
-network (`v1.py`, `v3.py`) refines them -> `tracker_v1.py`, `tracker_v3.py` (point trackers), `streaming.py` (endless).
+network (`v1.py`, `v3.py`) refines them -> `tracker_v1.py`, `tracker_v3.py` (point trackers); `streaming.py` and
+`chunks.py` do the same while frames are still coming.
 """
 
 from pathlib import Path
@@ -11,7 +12,6 @@ import torch
 
 from samodal.errors import InputError
 from samodal.track.cotracker.loading import load_cotracker
-from samodal.track.cotracker.streaming import PointStream
 from samodal.track.cotracker.tracker_v1 import CoTracker
 from samodal.track.cotracker.tracker_v3 import CoTracker3
 from samodal.track.cotracker.v1 import CoTrackerV1
@@ -22,7 +22,6 @@ __all__ = [
     "CoTracker3",
     "CoTrackerV1",
     "CoTrackerV3",
-    "PointStream",
     "load_cotracker",
     "open_cotracker",
 ]

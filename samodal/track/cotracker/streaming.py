@@ -14,23 +14,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from samodal.errors import InputError
 from samodal.track.cotracker.encoder import STRIDE
 from samodal.track.cotracker.features import FeatureStore
 from samodal.track.cotracker.grid import grid_points
 from samodal.track.cotracker.v1 import WINDOW
 from samodal.track.cotracker.windows import Clip, solve
-from samodal.track.interface import Frames
+from samodal.track.interface import Frames, Located, check_follow
 
 if TYPE_CHECKING:
     from samodal.track.cotracker.tracker_v1 import CoTracker
 
-Located = dict[int, tuple[np.ndarray, np.ndarray]]
-"""Clip -> places float32 (N, 2) in pixels of the video, visibility float32 (N,) from 0 to 1."""
-
 
 class GrowingClips:
-    """Clips that begin in different frames of one video and grow with it. Use `PointStream` or `CoTracker.track`.
+    """Clips that begin in different frames of one video and grow with it. Use `CoTracker.stream` or `CoTracker.track`.
 
     Args:
         tracker: model and settings.
@@ -59,7 +55,7 @@ class GrowingClips:
         del self._clips[clip]
 
     @torch.inference_mode()
-    def locate(self, frames: Frames, frame: int) -> Located:
+    def locate(self, frames: Frames, frame: int) -> dict[int, Located]:
         """Where the points of all clips are in `frame`; to be asked for every frame, in order."""
         windows = []
         for growing in self._clips.values():
@@ -102,56 +98,43 @@ class _Growing:
     scale: np.ndarray
 
 
-class PointStream:
-    """Points followed in endless input. Made by `CoTracker.stream`.
+class ClipStream:
+    """See `PointStream`: the numbers of mode "exact". Made by `CoTracker.stream`.
 
-    Say `follow` when an instance is not seen in the coming frame, `push` that frame, and `forget` the clip when the
-    instance is back or given up: as in the original, a clip that goes on gains support points every 12 frames.
-    Otherwise memory does not grow, and frames in which nothing is followed cost nothing.
+    Frames in which nothing is followed cost nothing. As in the original each point is followed by itself, with its own
+    support points, which become more every 12 frames: clips are not meant to go on for ever.
     """
 
-    def __init__(self, tracker: "CoTracker") -> None:
+    def __init__(self, tracker: "CoTracker", frames: Frames) -> None:
         self._clips = GrowingClips(
             tracker, FeatureStore(tracker.model, tracker.size, align_corners=False, capacity=2 * WINDOW)
         )
-        self._frames: dict[int, np.ndarray] = {}  # the two newest
-        self._newest = -1
+        self._frames = frames
+        self._points: dict[int, list[int]] = {}  # clip -> for each of its points that of `GrowingClips`
+        self._count = 0
 
     @property
     def encoded(self) -> int:
         """How many frames have been encoded so far."""
         return self._clips.store.encoded
 
-    def push(self, frame: np.ndarray) -> Located:
-        """Take the next frame, uint8 (H, W, 3) RGB: where the points of all clips are in it.
+    def follow(self, frame: int, points: np.ndarray) -> int:
+        """See `PointStream`."""
+        points = check_follow(self._frames, frame, points)
+        self._count += 1
+        self._points[self._count] = [self._clips.follow(self._frames, frame, point[None]) for point in points]
+        return self._count
 
-        Raises:
-            InputError: points are followed, and the frame is of another size than those before.
-        """
-        self._newest += 1
-        self._frames[self._newest] = frame
-        self._frames.pop(self._newest - 2, None)
-        return self._clips.locate(self._frames, self._newest)
-
-    def follow(self, points: np.ndarray) -> int:
-        """Begin a clip with points (N, 2) (x, y) of the newest frame, in its pixels; returns the clip's number.
-
-        Points of one clip know of one another; the original has one point a clip.
-
-        Raises:
-            InputError: no frame was pushed yet, or these are no points.
-        """
-        points = np.asarray(points, np.float64)
-        if points.ndim != 2 or points.shape[1] != 2 or not len(points) or not np.isfinite(points).all():
-            raise InputError("points: finite numbers of shape (N, 2) with N > 0 are expected")
-        if not self._frames:
-            raise InputError("follow: no frame has been pushed yet")
-        return self._clips.follow(self._frames, self._newest, points)
+    def step(self) -> dict[int, Located]:
+        """See `PointStream`."""
+        # A clip that began some frames ago needs no window of those: its first one is not full yet.
+        found = self._clips.locate(self._frames, len(self._frames) - 1)
+        return {
+            clip: (np.concatenate([found[n][0] for n in own]), np.concatenate([found[n][1] for n in own]))
+            for clip, own in self._points.items()
+        }
 
     def forget(self, clip: int) -> None:
-        """End a clip.
-
-        Raises:
-            KeyError: there is no such clip.
-        """
-        self._clips.forget(clip)
+        """See `PointStream`."""
+        for number in self._points.pop(clip):
+            self._clips.forget(number)

@@ -17,7 +17,7 @@ from samodal.track.cotracker.encoder import STRIDE
 from samodal.track.cotracker.features import FeatureStore
 from samodal.track.cotracker.grid import grid_points
 from samodal.track.cotracker.loading import LICENCE
-from samodal.track.cotracker.streaming import GrowingClips, PointStream
+from samodal.track.cotracker.streaming import ClipStream, GrowingClips
 from samodal.track.cotracker.v1 import WINDOW, CoTrackerV1
 from samodal.track.cotracker.windows import STEP, Clip, track_clip
 from samodal.track.interface import Frames, Tracks, check_call, no_tracks
@@ -75,9 +75,9 @@ class CoTracker:
             return no_tracks(window)
         return (self._grow if self.mode == "exact" else self._join)(frames, queries, window)
 
-    def stream(self) -> PointStream:
-        """Follow points in endless input, frame by frame, with the numbers of mode "exact"."""
-        return PointStream(self)
+    def stream(self, frames: Frames) -> ClipStream:
+        """Follow points while frames are still coming, with the numbers of mode "exact"; see `PointStream`."""
+        return ClipStream(self, frames)
 
     def _grow(self, frames: Frames, queries: np.ndarray, window: range) -> Tracks:
         clips = GrowingClips(self, self.store)

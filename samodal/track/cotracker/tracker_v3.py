@@ -4,14 +4,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from samodal.track.cotracker.chunks import STEP, Chunks, ChunkStream
 from samodal.track.cotracker.encoder import STRIDE
 from samodal.track.cotracker.features import FeatureStore
 from samodal.track.cotracker.grid import grid_points
 from samodal.track.cotracker.loading import LICENCE
 from samodal.track.cotracker.v3 import ONLINE_WINDOW, CoTrackerV3
 from samodal.track.interface import Frames, Tracks, check_call, no_tracks
-
-STEP = ONLINE_WINDOW // 2
 
 
 class CoTracker3:
@@ -70,6 +69,13 @@ class CoTracker3:
             xy[known, rows], seen[known, rows, 0] = queries[:, 1:], 1.0
         return Tracks(xy, seen[..., 0], valid, seen[..., 1])
 
+    def stream(self, frames: Frames) -> ChunkStream | None:
+        """Follow points while frames are still coming (see `PointStream`), if the model is online; else None.
+
+        What is said of a frame is what `track` says of it in a call that ends there, for the points of each clip.
+        """
+        return ChunkStream(self, frames) if self.model.online else None
+
     @torch.inference_mode()
     def run(self, frames: Frames, queries: np.ndarray, window: range) -> tuple[Tensor, Tensor]:
         """The answer of the network for a window.
@@ -104,35 +110,14 @@ class CoTracker3:
     def _by_chunks(
         self, frames: Frames, start: Tensor, known: np.ndarray, window: range
     ) -> tuple[Tensor, Tensor]:
-        """Chunks begin at frames 0, 8, ...; a point is looked at when its query frame is in a chunk's new half.
-
-        Each chunk begins with what the one before found in its second half; the last one is filled with its last
-        frame.
-        """
         length = len(window)
-        templates: list[Tensor] | None = None
-        places, logits = start.expand(ONLINE_WINDOW, -1, -1), start.new_zeros(ONLINE_WINDOW, len(start), 2)
+        chunks = Chunks(self.model, start, known)
         all_places: list[Tensor] = []
         all_logits: list[Tensor] = []
         for first in range(0, max(length - STEP, 1), STEP):
-            numbers = [min(first + n, length - 1) for n in range(ONLINE_WINDOW)]
-            slots = self.store.slots(frames, [window[number] for number in numbers])
-            new = (known >= (first + STEP if first else 0)) & (known < first + ONLINE_WINDOW)
-            at = slots[torch.from_numpy(np.where(new, known - first, 0))]
-            is_new = torch.from_numpy(new).to(start.device)[:, None, None]
-            looks = [look * is_new for look in self.model.templates(self.store.levels, at, start)]
-            templates = looks if templates is None else [a + b for a, b in zip(templates, looks, strict=True)]
-            if first:
-                carried = torch.from_numpy(known < first + STEP).to(start.device)[:, None]
-                places = torch.where(carried, _carry(places), start)
-                logits = torch.where(carried, _carry(logits), 0)
-            places, logits = self.model.refine(
-                self.store.levels, slots, templates, places, logits, self.iterations
-            )
+            numbers = [window[min(first + n, length - 1)] for n in range(ONLINE_WINDOW)]
+            slots = self.store.slots(frames, numbers)
+            places, logits = chunks.refine(self.store.levels, slots, self.iterations)
+            chunks.settle(places, logits)
             all_places, all_logits = [*all_places[:first], *places], [*all_logits[:first], *logits]
         return torch.stack(all_places[:length]), torch.stack(all_logits[:length])
-
-
-def _carry(found: Tensor) -> Tensor:
-    """The second half of a chunk, and its last frame over and over."""
-    return torch.cat([found[STEP:], found[-1:].expand_as(found[STEP:])])
