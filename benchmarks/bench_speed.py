@@ -293,12 +293,12 @@ def table_stages(rounds: int) -> Table:
     from samodal import pipeline
 
     segmenter = AmodalVideoSegmenter(amodal_sam("nano"))
-    clip, overlapping = clip_of(10, 20), pipeline.ahead
+    clip, queue = clip_of(10, 20), pipeline.QUEUE
 
     def one_after_the_other() -> None:
-        pipeline.ahead = lambda items, depth: items  # type: ignore[assignment, return-value]
+        pipeline.QUEUE = 0
         segmenter.look(*clip)
-        pipeline.ahead = overlapping
+        pipeline.QUEUE = queue
 
     ways = {"overlap": lambda: segmenter.look(*clip), "one after the other": one_after_the_other}
     seconds = in_turns(ways, rounds)

@@ -1,8 +1,9 @@
 """Every frame by itself (S-AModal's image level): read with its visible masks, and SAM asked for the full ones."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
+from typing import TypeVar
 
 import numpy as np
 
@@ -13,8 +14,12 @@ from samodal.masks import Rle
 from samodal.motion import EgoMotion
 from samodal.prompts import PromptOptions, prompt_rng
 from samodal.sam import AmodalSam
-from samodal.sam.ask import Answer, ask
+from samodal.sam.ask import Answer, Prompts, answers_of, prompts_of
+from samodal.sam.model import Decoded
+from samodal.stages import ahead
 from samodal.video import Video, VideoTracks
+
+T = TypeVar("T")
 
 GPU_BATCH = 4
 """Frames that a GPU encodes together, whatever `batch` is, so that the results do not depend on it."""
@@ -123,6 +128,7 @@ def ask_sam(
     video_id: int,
     batch: int,
     log: AnswerLog | None = None,
+    queue: int = 0,
 ) -> Iterator[Seen]:
     """Ask SAM about the instances that are seen; frames in which nothing is seen are not encoded.
 
@@ -135,22 +141,51 @@ def ask_sam(
         video_id: of the video.
         batch: changes speed, memory and delay, never the answers.
         log: the answers that are known already, where those of other frames are added.
+        queue: 0 for one frame after the other; else reading, the model and its answers overlap, with so many frames
+            waiting between them.
     """
-    frames, together = iter(frames), 1 if model.device.type == "cpu" else GPU_BATCH
+
+    def stage(items: Iterator[T]) -> Iterator[T]:
+        return ahead(items, queue) if queue else items
+
+    together = 1 if model.device.type == "cpu" else GPU_BATCH
+    known = () if log is None else log
+    asked = stage(_prompted(frames, model, prompt, seed, video_id, known))
+    for frame, shown, decoded in stage(_decoded(asked, model, batch, together)):
+        said: Mapping[int, Answer] = {}
+        if log is not None and frame.index in log:
+            said = log[frame.index]
+        elif shown is not None and decoded is not None:
+            found = answers_of(decoded, frame.arrays, model, shown, unite_visible)
+            said = dict(zip(frame.visible, found, strict=True))
+            if log is not None:
+                log.add(frame.index, said)
+        yield Seen(frame.index, frame.image, frame.visible, frame.shown, said)
+
+
+def _prompted(
+    frames: Iterable[Frame],
+    model: AmodalSam,
+    prompt: PromptOptions,
+    seed: int,
+    video_id: int,
+    known: Container[int] | AnswerLog,
+) -> Iterator[tuple[Frame, Prompts | None]]:
+    """Frames with what SAM is to be asked about them; nothing where nothing is seen, or the answers are known."""
+    for frame in frames:
+        shown = None
+        if frame.visible and frame.index not in known:
+            rngs = [prompt_rng(seed, video_id, track_id, frame.index) for track_id in frame.visible]
+            shown = prompts_of(frame.arrays, model, rngs, prompt, frame.image)
+        yield frame, shown
+
+
+def _decoded(
+    frames: Iterator[tuple[Frame, Prompts | None]], model: AmodalSam, batch: int, together: int
+) -> Iterator[tuple[Frame, Prompts | None, Decoded | None]]:
+    """The model's part of the work."""
     while some := list(islice(frames, batch)):
-        asked = [frame for frame in some if frame.visible and not (log is not None and frame.index in log)]
-        embeddings = model.encode_batch([frame.image for frame in asked], together)
-        embedding_of = {frame.index: found for frame, found in zip(asked, embeddings, strict=True)}
-        for frame in some:
-            said: Mapping[int, Answer] = {}
-            if log is not None and frame.index in log:
-                said = log[frame.index]
-            elif frame.visible:
-                rngs = [prompt_rng(seed, video_id, track_id, frame.index) for track_id in frame.visible]
-                found = ask(
-                    model, embedding_of[frame.index], frame.arrays, rngs, prompt, unite_visible, frame.image
-                )
-                said = dict(zip(frame.visible, found, strict=True))
-                if log is not None:
-                    log.add(frame.index, said)
-            yield Seen(frame.index, frame.image, frame.visible, frame.shown, said)
+        asked = [frame for frame, shown in some if shown is not None]
+        embeddings = iter(model.encode_batch([frame.image for frame in asked], together))
+        for frame, shown in some:
+            yield frame, shown, None if shown is None else model.decode(next(embeddings), **vars(shown))

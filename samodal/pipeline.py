@@ -30,7 +30,6 @@ from samodal.recover import Mode, recover_track
 from samodal.rejoin import rejoin
 from samodal.sam import AmodalSam
 from samodal.sam.config import PROMPT_KINDS
-from samodal.stages import ahead
 from samodal.stream import FORGET, FrameResult, InstanceResult, follow_stream, shift_stream
 from samodal.track import PointTracker, open_tracker, tracker_names
 from samodal.tracked import follow_of, votes_of
@@ -159,9 +158,8 @@ class AmodalVideoSegmenter:
         video, visible = _open(video, visible)
         ego, scene = self._ego_of(len(video)), list[masks.Rle]()
         tracks = [Track(t.track_id, t.category_id, t.score, list(t.visible)) for t in visible]
-        # Three stages that overlap: the reader, SAM, and this thread.
-        frames = ahead(read(pairs_of(video, visible), ego), QUEUE)
-        for seen in ahead(self._answers(frames, visible.video_id, self.batch, log), QUEUE):
+        frames = read(pairs_of(video, visible), ego)
+        for seen in self._answers(frames, visible.video_id, self.batch, log, QUEUE):
             scene.append(seen.shown)
             for track in tracks:
                 if answer := seen.answers.get(track.track_id):
@@ -256,9 +254,15 @@ class AmodalVideoSegmenter:
         return follow_stream(seen, self.motion, ego, mode, look_ahead, refine, forget, points)
 
     def _answers(
-        self, frames: Iterable[Frame], video_id: int, batch: int, log: AnswerLog | None = None
+        self,
+        frames: Iterable[Frame],
+        video_id: int,
+        batch: int,
+        log: AnswerLog | None = None,
+        queue: int = 0,
     ) -> Iterator[Seen]:
-        return ask_sam(frames, self.model, self.prompt, self.unite_visible, self.seed, video_id, batch, log)
+        options = self.prompt, self.unite_visible, self.seed, video_id, batch, log, queue
+        return ask_sam(frames, self.model, *options)
 
     def _ego_of(self, frames: int | None, keep: int | None = None) -> EgoMotion:
         """The camera's motion over a video of so many frames; None: endless, and `keep` of them are remembered."""

@@ -8,7 +8,7 @@ import numpy as np
 from samodal import masks
 from samodal.prompts import PromptOptions, corners, mask_prompts, points_of_frame
 from samodal.sam.images import coverage
-from samodal.sam.model import AmodalSam, FrameEmbedding
+from samodal.sam.model import AmodalSam, Decoded, FrameEmbedding
 
 MASK_CELL = 4  # side of a cell of SAM's masks, in pixels of its input
 
@@ -26,6 +26,16 @@ class Answer:
     amodal: np.ndarray
     score: float
     points: np.ndarray | None
+
+
+@dataclass
+class Prompts:
+    """What SAM is shown of N instances in a frame; see `AmodalSam.decode`. Of points (N, K, 2), boxes (N, 4) and masks
+    (N, 4g, 4g) those that are wanted."""
+
+    points: np.ndarray | None
+    boxes: np.ndarray | None
+    mask_prompts: np.ndarray | None
 
 
 def ask(
@@ -50,23 +60,40 @@ def ask(
     """
     if len(visible) == 0:
         return []
+    shown = prompts_of(visible, model, rngs, prompt, image)
+    return answers_of(model.decode(embedding, **vars(shown)), visible, model, shown, unite_visible)
+
+
+def prompts_of(
+    visible: np.ndarray,
+    model: AmodalSam,
+    rngs: Sequence[np.random.Generator],
+    prompt: PromptOptions,
+    image: np.ndarray | None = None,
+) -> Prompts:
+    """What the model is asked with; arguments as of `ask`, with at least one instance."""
     kinds: tuple[str, ...] = prompt.kinds or tuple(model.config.prompt_kinds)
     points = None
     if "points" in kinds:
         points = points_of_frame(visible, prompt.strategy, prompt.count, rngs, image, prompt.saliency)
-    decoded = model.decode(
-        embedding,
+    return Prompts(
         points,
-        boxes=np.stack([corners(mask) for mask in visible]) if "box" in kinds else None,
-        mask_prompts=mask_prompts(coverage(visible, model.image_size)) if "mask" in kinds else None,
+        np.stack([corners(mask) for mask in visible]) if "box" in kinds else None,
+        mask_prompts(coverage(visible, model.image_size)) if "mask" in kinds else None,
     )
+
+
+def answers_of(
+    decoded: Decoded, visible: np.ndarray, model: AmodalSam, shown: Prompts, unite_visible: bool
+) -> list[Answer]:
+    """What the model said to `shown`; other arguments as of `ask`."""
     amodal = decoded.masks.cpu().numpy()
     if unite_visible:
         cell = max(visible.shape[1:]) / (model.image_size / MASK_CELL)
         amodal = agreeing(amodal, visible, cell)
     scores = decoded.scores[:, 0].float().clamp(0, 1).cpu().tolist()
-    shown = [None] * len(visible) if points is None else list(points)
-    return [Answer(*answer) for answer in zip(amodal, scores, shown, strict=True)]
+    points = [None] * len(visible) if shown.points is None else list(shown.points)
+    return [Answer(*answer) for answer in zip(amodal, scores, points, strict=True)]
 
 
 def agreeing(amodal: np.ndarray, visible: np.ndarray, cell: float) -> np.ndarray:
