@@ -31,18 +31,24 @@ def smooth(
     Returns:
         (m,) means, (m,) standard deviations.
     """
-    moving = constant_velocity(times, values, sigmas, at, velocity, change)
-    parked = constant_velocity(times, values, sigmas, at, 0.0, PARKED * change)
-    odds = 1.0 / (1.0 + np.exp(np.clip(parked[2] - moving[2], -50.0, 50.0)))
-    mean = odds * moving[0] + (1.0 - odds) * parked[0]
-    spread = odds * (1.0 - odds) * (moving[0] - parked[0]) ** 2
-    return mean, np.sqrt(odds * moving[1] + (1.0 - odds) * parked[1] + spread)
+    velocities, changes = np.array([velocity, 0.0]), np.array([change, PARKED * change])
+    means, variances, evidence = constant_velocity(times, values, sigmas, at, velocities, changes)
+    moving = 1.0 / (1.0 + np.exp(np.clip(evidence[1] - evidence[0], -50.0, 50.0)))
+    odds = np.array([moving, 1.0 - moving])
+    spread = moving * (1.0 - moving) * (means[0] - means[1]) ** 2
+    return odds @ means, np.sqrt(odds @ variances + spread)
 
 
 def constant_velocity(
-    times: np.ndarray, values: np.ndarray, sigmas: np.ndarray, at: np.ndarray, velocity: float, change: float
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """One model of `smooth`: (m,) means, (m,) variances, and the log probability of the values (up to a constant).
+    times: np.ndarray,
+    values: np.ndarray,
+    sigmas: np.ndarray,
+    at: np.ndarray,
+    velocity: np.ndarray,
+    change: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Models of `smooth`, k at once: (k, m) means, (k, m) variances, and the log probability of the values (up to a
+    constant), (k,).
 
     This is what a Kalman filter (values before `at`) and a Rauch-Tung-Striebel smoother (values on both sides) of
     the constant-velocity model give, in closed form: all states are jointly Gaussian, so a few dozen values need
@@ -55,11 +61,14 @@ def constant_velocity(
     t = np.concatenate([times, at]).astype(np.float64) - min(times[0], at[0])
     early, apart = np.minimum.outer(t, t), np.abs(np.subtract.outer(t, t))
     anywhere = (10.0 * (np.ptp(values) + sigmas.min())) ** 2  # the start may lie anywhere
-    cov = anywhere + velocity**2 * np.outer(t, t) + change**2 * (early**3 / 3 + early**2 * apart / 2)
-    known, to_known = cov[:n, :n] + np.diag(sigmas**2), cov[:n, n:]
-    solved = np.linalg.solve(known, np.column_stack([values - level, to_known]))
-    residual, gain = solved[:, 0], solved[:, 1:]
-    misfit = ((values - level) @ residual + TRUST) / (n + TRUST)
-    variance = np.diagonal(cov[n:, n:]) - (gain * to_known).sum(0)
+    steady, wandering = np.outer(t, t), early**3 / 3 + early**2 * apart / 2
+    cov = anywhere + velocity[:, None, None] ** 2 * steady + change[:, None, None] ** 2 * wandering
+    known, to_known = cov[:, :n, :n] + np.diag(sigmas**2), cov[:, :n, n:]
+    off = np.broadcast_to((values - level)[:, None], (len(cov), n, 1))
+    solved = np.linalg.solve(known, np.concatenate([off, to_known], axis=2))
+    residual, gain = solved[:, :, 0], solved[:, :, 1:]
+    misfit = (residual @ (values - level) + TRUST) / (n + TRUST)
+    variance = np.diagonal(cov[:, n:, n:], axis1=1, axis2=2) - (gain * to_known).sum(1)
     evidence = -0.5 * (np.linalg.slogdet(known)[1] + (n + TRUST) * np.log(misfit))
-    return level + to_known.T @ residual, np.maximum(variance, 1e-3 * sigmas.min() ** 2) * misfit, evidence
+    mean = level + (residual[:, None] @ to_known)[:, 0]
+    return mean, np.maximum(variance, 1e-3 * sigmas.min() ** 2) * misfit[:, None], evidence

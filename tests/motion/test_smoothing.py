@@ -34,7 +34,8 @@ def test_equals_kalman_filter_and_rts_smoother():
     times = np.array([0, 1, 2, 3, 5, 6, 15, 16, 17])
     values = 3.0 + 0.7 * times + rng.normal(0, 0.5, len(times))
     sigmas = rng.uniform(0.3, 1.0, len(times))
-    mean, variance, _ = constant_velocity(times, values, sigmas, np.arange(18), 2.0, 0.1)
+    of_one = np.array([2.0]), np.array([0.1])
+    (mean,), (variance,), _ = constant_velocity(times, values, sigmas, np.arange(18), *of_one)
     expected = kalman_rts(times, values, sigmas, 2.0, 0.1)
     assert np.allclose(mean, expected[:, 0], atol=1e-2)
     scale = variance**0.5 / expected[:, 1]  # one factor for all, from the misfit of the values
@@ -83,7 +84,7 @@ def test_a_parked_thing_does_not_drift():
         values = rng.normal(0, 0.5, 20)
         arguments = np.arange(20), values, np.full(20, 0.5), np.array([39])
         drift.append(smooth(*arguments, velocity=5.0, change=0.3)[0][0])
-        moved.append(constant_velocity(*arguments, 5.0, 0.3)[0][0])
+        moved.append(constant_velocity(*arguments, np.array([5.0]), np.array([0.3]))[0][0, 0])
     assert np.std(drift) < 0.5 * np.std(moved)
     slow = 0.2 * np.arange(20) + rng.normal(0, 0.1, 20)
     mean, _ = smooth(np.arange(20), slow, np.full(20, 0.1), np.array([39]), velocity=5.0, change=0.01)
