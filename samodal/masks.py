@@ -163,15 +163,25 @@ def erode(mask: np.ndarray, size: int = 7) -> np.ndarray:
     return eroded.astype(bool)
 
 
+def bounds(mask: np.ndarray) -> tuple[slice, slice]:
+    """Rows and columns of the box of a bool mask (H, W); both empty where it has no pixel."""
+    rows = np.flatnonzero(mask.any(axis=1))
+    if len(rows) == 0:
+        return slice(0), slice(0)
+    rows_of_box = slice(int(rows[0]), int(rows[-1]) + 1)
+    columns = np.flatnonzero(mask[rows_of_box].any(axis=0))
+    return rows_of_box, slice(int(columns[0]), int(columns[-1]) + 1)
+
+
 def around(mask: np.ndarray, distance: float) -> np.ndarray:
     """The pixels at most `distance` (pixels) away from a mask, and those of the mask itself: bool (H, W)."""
     result = np.zeros(mask.shape, bool)
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if len(rows):
+    rows, columns = bounds(mask)
+    if rows.stop:
         reach = int(np.ceil(distance))
         part = (
-            slice(max(rows[0] - reach, 0), rows[-1] + reach + 1),
-            slice(max(columns[0] - reach, 0), columns[-1] + reach + 1),
+            slice(max(rows.start - reach, 0), rows.stop + reach),
+            slice(max(columns.start - reach, 0), columns.stop + reach),
         )
         away = cv2.distanceTransform((mask[part] == 0).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
         result[part] = away <= distance
@@ -181,9 +191,8 @@ def around(mask: np.ndarray, distance: float) -> np.ndarray:
 def without_specks(mask: np.ndarray, visible: np.ndarray | None = None, share: float = 0.05) -> np.ndarray:
     """A bool mask (H, W) without detached parts below `share` of its area, but with all parts that are `visible`."""
     result = np.zeros(mask.shape, bool)
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if len(rows):
-        part = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    part = bounds(mask)
+    if part[0].stop:
         _, labels, stats, _ = cv2.connectedComponentsWithStats(mask[part].astype(np.uint8))
         areas = stats[:, cv2.CC_STAT_AREA]
         kept = areas >= share * areas[1:].sum()

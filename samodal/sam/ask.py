@@ -109,8 +109,11 @@ def agreeing(amodal: np.ndarray, visible: np.ndarray, cell: float) -> np.ndarray
         visible: bool (N, H, W), of the same instances.
         cell: side of a cell of that grid, in pixels.
     """
-    shown = visible.any(axis=0)
-    rims = np.array([masks.around(mask, cell) for mask in visible], bool).reshape(visible.shape) & ~shown
-    united = (amodal & ~rims) | visible
-    parts = [masks.without_specks(*pair) for pair in zip(united, visible, strict=True)]
-    return np.array(parts, bool).reshape(visible.shape)
+    shown = np.logical_or.reduce(visible)
+    result = np.zeros(visible.shape, bool)
+    for mask, seen, agreed in zip(amodal, visible, result, strict=True):
+        part = masks.bounds(mask | seen)
+        own = seen[part]
+        rim = masks.around(own, cell) & ~shown[part]
+        agreed[part] = masks.without_specks((mask[part] & ~rim) | own, own)
+    return result

@@ -15,6 +15,7 @@ from samodal.errors import InputError
 MEAN = (123.675, 116.28, 103.53)
 STD = (58.395, 57.12, 57.375)
 KINS_SIZE = (375, 1242)
+LARGE = 0.3  # share of a frame from which on a mask is brought there as a whole
 
 Size = tuple[int, int]
 """(height, width) in pixels."""
@@ -160,15 +161,17 @@ def mask_in_frame(logits: Tensor, side: int, resized: Size, original: Size) -> T
         return mask
     down = _Reach.of(int(rows[0]), int(rows[-1]), len(logits), side, resized[0], original[0])
     across = _Reach.of(int(columns[0]), int(columns[-1]), len(logits), side, resized[1], original[1])
-    if down.pixels.start >= down.pixels.stop or across.pixels.start >= across.pixels.stop:
+    if not (len(down) and len(across)):
         return mask  # all of it lies in the padding
+    if len(down) * len(across) > LARGE * mask.numel():  # written out, each pixel costs more
+        return logits_to_frame(logits[None, None], side, resized, original)[0, 0] > 0
     part = logits[down.cells, across.cells]
     scale = side // len(logits)
     fine = F.interpolate(part[None, None], scale_factor=scale, mode="bilinear", align_corners=False)[0, 0]
     first, second, share = across.neighbours()
-    fine = fine[:, first] * (1 - share) + fine[:, second] * share
+    fine = torch.lerp(fine.index_select(1, first), fine.index_select(1, second), share)
     first, second, share = down.neighbours()
-    values = fine[first] * (1 - share[:, None]) + fine[second] * share[:, None]
+    values = torch.lerp(fine.index_select(0, first), fine.index_select(0, second), share[:, None])
     if bool((values.abs() <= 4e-6 * part.abs().max()).any()):
         return logits_to_frame(logits[None, None], side, resized, original)[0, 0] > 0
     mask[down.pixels, across.pixels] = values > 0
@@ -193,12 +196,15 @@ class _Reach:
     resized: int
     original: int
 
+    def __len__(self) -> int:
+        return self.pixels.stop - self.pixels.start
+
     @staticmethod
     def of(first: int, last: int, cells: int, side: int, resized: int, original: int) -> "_Reach":
         fine, ratio = side // cells, original / resized
         start = math.floor((first - 0.5) * fine * ratio) - 2 - math.ceil(ratio)
         stop = math.ceil((last + 1.5) * fine * ratio) + 3 + math.ceil(ratio)
-        pixels = slice(max(0, start), min(original, stop))
+        pixels = slice(min(max(0, start), original), min(original, stop))
         low = math.floor(pixels.start / ratio / fine) - 3
         high = math.ceil(pixels.stop / ratio / fine) + 4
         return _Reach(pixels, slice(max(0, low), min(cells, high)), fine, resized, original)
