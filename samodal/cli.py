@@ -521,8 +521,9 @@ def _parse(arguments: list[str]) -> Command | int:
         if not stop.code:
             return 0
         # tyro draws a box of several lines; the text in it, without title, frame and hints, is one.
-        body = re.split("─{9,}", usage.getvalue().partition("\n")[2])[0]
-        text = " ".join(re.sub("[\u2500-\u257f]", " ", body).split())
+        parts = re.split("[─-]{9,}", usage.getvalue().partition("\n")[2])
+        texts = (" ".join(re.sub("[\u2500-\u257f]", " ", part).split()) for part in parts)
+        text = next(filter(None, texts), "wrong usage")
         many = [
             word for before, word in pairwise(arguments) if os.path.isfile(before) and os.path.isfile(word)
         ]
@@ -530,7 +531,7 @@ def _parse(arguments: list[str]) -> Command | int:
             text = f"{many[0]}: one file too many; put a pattern in quotes, or give the folder"
         commands = [command.__name__.lower() for command in get_args(Command)]
         command = next((f" {word}" for word in arguments[:1] if word in commands), "")
-        raise InputError(f"{text or 'wrong usage'}; see samodal{command} --help") from None
+        raise InputError(f"{text}; see samodal{command} --help") from None
 
 
 def _at_least(least: int, **numbers: int) -> None:
