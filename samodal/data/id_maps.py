@@ -80,10 +80,12 @@ def _read_maps(
         ids = read_ids(name)
         if ids.shape != video.size:
             turned = ids.shape == video.size[::-1]
+            cure = (
+                "turn the masks: frames are upright, as a player shows them" if turned else "resize the masks"
+            )
             raise InputError(
                 f"{name}: mask of size {list(ids.shape)} (height, width), but the frames of {video.name} "
-                f"have {list(video.size)}"
-                + ("; turn the masks: frames are upright, as a player shows them" if turned else "")
+                f"have {list(video.size)}; {cure}"
             )
         depth = max(depth, ids.dtype)
         try:

@@ -28,7 +28,7 @@ def read_config(name: str) -> Any:
         return AutoConfig.from_pretrained(name)
     except (OSError, ValueError, KeyError) as error:  # not there, no network, no access; not a model
         cure = "" if Path(name).exists() else f"; {OFFLINE.format(name=name)}"
-        raise InputError(f"--vis.model {name}: {_first_line(error)}{cure}") from error
+        raise InputError(f"--vis.model {name}: {_first_line(error).rstrip('.')}{cure}") from error
 
 
 def load_weights(model_class: Any, name: str, device: torch.device) -> Any:
