@@ -6,8 +6,9 @@ import os
 import re
 import sys
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import tyro
 from tyro.conf import Positional
@@ -54,8 +55,8 @@ class Predict:
     video: Positional[str]
     """A video file, a folder of frames, or a glob pattern in quotes."""
     visible: str
-    """Visible masks: YouTube-VIS results (GenVIS writes them), KITTI MOTS txt, or a folder of PNG id maps or 0/255
-    masks (DAVIS); or auto: they are found by --vis.model."""
+    """Visible masks: YouTube-VIS results (GenVIS writes them), KITTI MOTS txt, a folder of PNG id maps or 0/255 masks
+    (DAVIS), or of such folders, one for each instance; or auto: they are found by --vis.model."""
     vis: VisOptions = field(default_factory=VisOptions)
     """What finds the visible masks with --visible auto."""
     model: str = "samodal-nano"
@@ -520,9 +521,17 @@ def _parse(arguments: list[str]) -> Command | int:
         if not stop.code:
             return 0
         # tyro draws a box of several lines; the text in it, without title, frame and hints, is one.
-        body = re.split("─{9,}", usage.getvalue().partition("\n")[2])[0]
-        text = " ".join(re.sub("[\u2500-\u257f]", " ", body).split())
-        raise InputError(f"{text or 'wrong usage'}; see samodal --help") from None
+        parts = re.split("[─-]{9,}", usage.getvalue().partition("\n")[2])
+        texts = (" ".join(re.sub("[\u2500-\u257f]", " ", part).split()) for part in parts)
+        text = next(filter(None, texts), "wrong usage")
+        many = [
+            word for before, word in pairwise(arguments) if os.path.isfile(before) and os.path.isfile(word)
+        ]
+        if many and text.startswith("Unrecognized options"):  # the shell has put them in place of a pattern
+            text = f"{many[0]}: one file too many; put a pattern in quotes, or give the folder"
+        commands = [command.__name__.lower() for command in get_args(Command)]
+        command = next((f" {word}" for word in arguments[:1] if word in commands), "")
+        raise InputError(f"{text}; see samodal{command} --help") from None
 
 
 def _at_least(least: int, **numbers: int) -> None:

@@ -1,5 +1,6 @@
 """`samodal demo`: clips of the procedural world, the whole method on them, scores, overlay and report."""
 
+import shlex
 from pathlib import Path
 
 from samodal import score
@@ -40,7 +41,9 @@ def demo(out: Path, seed: int, frames: int, clips: int) -> None:
     rows = score.compare(truth, {"samodal": predicted, "frame by frame": by_frame})
     write_results(out, shown, predicted[0], facts, rows, truth[0])
     score.print_table(rows)
-    print(f"{out}: report.html, overlay.mp4, amodal.json, scores.json (open it: samodal show {out})")
+    print(
+        f"{out}: report.html, overlay.mp4, amodal.json, scores.json (open it: samodal show {shlex.quote(str(out))})"
+    )
 
 
 def only_visible(truth: VideoTracks) -> VideoTracks:

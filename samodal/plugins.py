@@ -30,8 +30,9 @@ def load_function(name: str, what: str) -> Callable[..., Any]:
         module = import_module(module_name)
     except Exception as error:  # the module is somebody else's: anything can happen in it
         missing = isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(f"{error.name}.")
+        plain = f"; without .py: {module_name[:-3]}:{function}" if module_name.endswith(".py") else ""
         reason = (
-            f"no module {error.name!r}; install it, or start samodal in its folder"  # type: ignore[attr-defined]
+            f"no module {error.name!r}; install it, or start samodal in its folder{plain}"  # type: ignore[attr-defined]
             if missing
             else f"importing {module_name} fails: {type(error).__name__}: {error}"
         )

@@ -2,6 +2,7 @@
 
 import glob
 import hashlib
+import shlex
 from collections.abc import Callable
 from dataclasses import asdict
 from importlib.metadata import version
@@ -85,7 +86,7 @@ def predict(command: "Predict") -> None:
     print(
         f"{len(tracks)} tracks in {len(video)} frames, {hidden} masks of completely hidden instances\n"
         f"{out}: {'visible.json, ' if command.visible == 'auto' else ''}amodal.json, overlay.mp4, report.html "
-        f"(open it: samodal show {out})"
+        f"(open it: samodal show {shlex.quote(str(out))})"
     )
 
 

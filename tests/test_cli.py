@@ -349,6 +349,22 @@ def test_bad_usage_is_one_line(words: list[str], capsys: pytest.CaptureFixture) 
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
 
 
+def test_bad_usage_names_the_help_and_the_cure(
+    case: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(case)
+    frames = sorted(f"frames/{path.name}" for path in (case / "frames").iterdir())
+    assert run(["predict", *frames, "--visible", "visible.json"]) == 2  # as the shell fills in frames/*.png
+    assert "frames/001.png: one file too many; put a pattern in quotes" in capsys.readouterr().err
+    assert run(["predict", "clip.mp4", "--masks", "visible.json"]) == 2
+    assert "see samodal predict --help" in capsys.readouterr().err
+    words = ["--visible", "auto", "--vis.model", "own.py:find"]
+    assert run(["predict", "clip.mp4", *words, "--out", str(tmp_path)]) == 2
+    assert "without .py: own:find" in capsys.readouterr().err
+    assert run(["check", "clip.mp4"]) == 2
+    assert "clip.mp4: a picture; masks are checked" in capsys.readouterr().err
+
+
 def test_negative_ids_and_a_byte_order_mark_are_fine(case: Path, tmp_path: Path) -> None:
     entries = [{**entry, "track_id": -1 - place} for place, entry in enumerate(results())]
     (tmp_path / "ids.json").write_text(json.dumps(entries), encoding="utf-8-sig")

@@ -13,10 +13,12 @@ from samodal.data.labelled import LabelledSet
 from samodal.data.labelled_files import READERS, read_labelled
 from samodal.errors import InputError
 from samodal.files import read_json
+from samodal.frames import IMAGE_SUFFIXES
 from samodal.progress import progress
 
 __all__ = ["Finding", "check_paths", "verdict"]
 
+VIDEO_SUFFIXES = {".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v"}
 CHECKPOINTS = (".pth", ".pt", ".bin", ".safetensors", ".ckpt")
 
 
@@ -53,6 +55,10 @@ def check_paths(paths: Sequence[Path], form: str | None = None) -> dict[str, lis
             found[str(path)] = _check_dataset(path, _folder_form(path))
         elif path.suffix == ".txt":
             found[str(path)] = _check_dataset(path, "mots")
+        elif path.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES:
+            raise InputError(
+                f"{path}: a picture; masks are checked here, and that they fit it by samodal predict"
+            )
         else:
             content = read_json(path)
             found[str(path)] = _check_json(content, path)

@@ -115,4 +115,9 @@ def _places(lines: list[Line], path: Path, video: Video, numbers: list[int] | No
         )
     if extra:
         log.warning("%s: masks of %d frames that are not in %s are left out", path, len(extra), video.name)
+    if extra == {max(numbers) + 1} and min(numbers) not in found:
+        log.warning(
+            "%s: masks of frames %d to %d, but %s has frames %d to %d: is one of them counted from 1?",
+            path, min(found), max(found), video.name, min(numbers), max(numbers),
+        )  # fmt: skip
     return places

@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Mapping, Sequence
+from glob import has_magic
 from pathlib import Path
 
 from samodal import masks
@@ -26,8 +27,8 @@ def read_visible(
     """Read the visible masks of a video; the format is told by the content.
 
     Args:
-        path: YouTube-VIS or GenVIS results, a YouTube-VIS truth file, an `amodal.json`, KITTI MOTS txt, or a
-            folder of PNG id maps or 0/255 masks.
+        path: YouTube-VIS or GenVIS results, a YouTube-VIS truth file, an `amodal.json`, KITTI MOTS txt, a folder of
+            PNG id maps or 0/255 masks or of folders of these (one for each instance), or the PNG of the only frame.
         video: what the masks must fit, in length and size.
         video_id: which video of a file with several.
         frames: for every frame of `video`, its number in the file; None: told by names, or by order.
@@ -41,7 +42,7 @@ def read_visible(
             mask.
     """
     path = Path(path)
-    if path.is_dir():
+    if path.is_dir() or (path.suffix.lower() == ".png" and path.is_file()):
         tracks = id_maps.read_tracks(path, video, frames)
     elif (head := _head(path)).lstrip().startswith(("[", "{")):
         tracks, video_id = youtube_vis.read_tracks(read_json(path), path, video, video_id, frames)
@@ -66,7 +67,8 @@ def _head(path: Path) -> str:
         with path.open("rb") as file:
             head = file.read(4096).decode("utf-8-sig", "replace")
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file or folder") from None
+        pattern = "; not a pattern but the folder of the masks is expected" if has_magic(str(path)) else ""
+        raise InputError(f"{path}: no such file or folder{pattern}") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     if not head.strip():

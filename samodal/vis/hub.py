@@ -1,11 +1,17 @@
 """Models of Hugging Face `transformers`: from a hub's id or a folder, whole or not at all."""
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from samodal.errors import InputError
+
+OFFLINE = (
+    "without a network, fetch it where there is one (hf download {name} --local-dir FOLDER) and give the folder, "
+    "or make the masks in another way (docs/own_video.md)"
+)
 
 
 def read_config(name: str) -> Any:
@@ -14,12 +20,15 @@ def read_config(name: str) -> Any:
     Raises:
         InputError: there is none of this name.
     """
+    from huggingface_hub.utils.logging import set_verbosity_error
     from transformers import AutoConfig
 
+    set_verbosity_error()  # where there is no network, it would say so before each of its attempts
     try:
         return AutoConfig.from_pretrained(name)
     except (OSError, ValueError, KeyError) as error:  # not there, no network, no access; not a model
-        raise InputError(f"--vis.model {name}: {_first_line(error)}") from error
+        cure = "" if Path(name).exists() else f"; {OFFLINE.format(name=name)}"
+        raise InputError(f"--vis.model {name}: {_first_line(error).rstrip('.')}{cure}") from error
 
 
 def load_weights(model_class: Any, name: str, device: torch.device) -> Any:

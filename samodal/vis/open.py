@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 NAME_ONE = (
     "--visible auto: say with --vis.model what finds the masks: a model of Hugging Face (downloaded when it is not "
     "here), such as facebook/mask2former-swin-small-coco-instance or facebook/sam3, its folder, or module:function "
-    "of your own (docs/visible.md); or give a file of masks in place of auto"
+    "of your own (docs/visible.md); or give a file of masks in place of auto (docs/own_video.md)"
 )
 
 

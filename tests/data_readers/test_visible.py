@@ -2,6 +2,7 @@ import json
 import logging
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -338,6 +339,85 @@ def test_bad_folders_are_refused(tmp_path, video, numbered):
     clear = np.dstack([one, one, one, one])
     with pytest.raises(InputError, match="kind 'RGBA'"):
         read_visible(write_maps(tmp_path / "alpha", [clear] * 3), video)
+
+
+def test_a_folder_of_masks_for_each_instance(tmp_path, numbered, caplog):
+    """Ids in the order of the names, natural order; frames as in one folder of maps."""
+    names = ["4", "5", "6"]
+    for folder, value, lefts in (("car 2", 255, (0, 1, None)), ("car 10", 1, (None, 8, 9))):
+        maps = [id_map() if left is None else id_map(**{f"_{value}": left}) for left in lefts]
+        write_maps(tmp_path / folder, maps, names)
+    tracks = read_visible(tmp_path, numbered)
+    assert [(t.track_id, t.category_id) for t in tracks] == [(1, 1), (2, 1)]
+    assert [t.visible for t in tracks] == [[rle(0), rle(1), None], [None, rle(8), rle(9)]]
+    (tmp_path / "car 10" / "5.png").unlink()
+    with pytest.raises(InputError, match=r"car 10: no mask for frame 5.*all black where nothing is seen"):
+        read_visible(tmp_path, numbered)
+
+
+def test_the_mask_of_one_image_may_be_a_file(tmp_path, video):
+    folder = write_maps(tmp_path / "masks", [id_map(_255=2)] * 3)
+    image = Video.from_frames([np.zeros((*SIZE, 3), np.uint8)])
+    (track,) = read_visible(folder / "001.png", image)
+    assert track.visible == [rle(2)]
+    refuse(folder / "001.png", video, "1 masks for the 3 frames of clip; one a frame")
+
+
+def test_what_is_transparent_is_background(tmp_path, video):
+    red = np.full((*SIZE, 4), (255, 0, 0, 0), np.uint8)
+    red[rectangle(3), 3] = 255
+    (track,) = read_visible(write_maps(tmp_path / "masks", [red] * 3), video)
+    assert track.visible == [rle(3)] * 3
+
+
+def test_grey_edges_are_no_instances(tmp_path):
+    """As masks come out of drawing programs, resizing and JPEG; ids beside unlabelled pixels are no grey edges."""
+    size = (60, 80)
+    video = Video.from_frames([np.zeros((*size, 3), np.uint8)] * 2, name="clip")
+    disc = cv2.circle(np.zeros(size, np.uint8), (40, 30), 20, 255, -1)
+    smooth = cv2.GaussianBlur(disc, (5, 5), 0)
+    jpeg = cv2.imdecode(cv2.imencode(".jpg", smooth)[1], cv2.IMREAD_GRAYSCALE)
+    for name, mask in (("smooth", smooth), ("colour", np.dstack([smooth] * 3)), ("jpeg", jpeg)):
+        folder = write_maps(tmp_path / name, [mask] * 2, ["0", "1"])
+        refuse(folder, video, "grey edges.*nearest neighbour")
+        (tmp_path / "each" / name).mkdir(parents=True)
+        write_maps(tmp_path / "each" / name, [mask] * 2, ["0", "1"])
+    with pytest.raises(InputError, match="grey edges"):
+        read_visible(tmp_path / "each", video)
+    ids = np.full(size, 255, np.uint8)
+    ids[:10, 10:70] = 1 + np.arange(60) // 2  # 30 instances, most of the rest unlabelled
+    assert len(read_visible(write_maps(tmp_path / "ids", [ids] * 2, ["0", "1"]), video)) == 30
+
+
+def test_what_would_be_right_is_said(tmp_path, video, numbered):
+    one = id_map(_1=0)
+    refuse(write_maps(tmp_path / "few", [one] * 2, ["0", "1"]), video, "all black where nothing is seen")
+    refuse(
+        write_maps(tmp_path / "hole", [one] * 3, ["0", "1", "3"]), video, "all black where nothing is seen"
+    )
+    refuse(
+        write_maps(tmp_path / "shifted", [one] * 3, ["5", "6", "7"]), numbered, "the numbers of the frames"
+    )
+    pairs = [f"{frame}_{instance}" for frame in range(3) for instance in range(2)]
+    refuse(write_maps(tmp_path / "flat", [one] * 6, pairs), video, "a folder of masks for each")
+    with pytest.raises(InputError, match="turn the masks"):
+        read_visible(write_maps(tmp_path / "turned", [one.T] * 3), video)
+    (tmp_path / "jpeg").mkdir()
+    Image.fromarray(one).save(tmp_path / "jpeg" / "0.jpg")
+    refuse(tmp_path / "jpeg", video, r"no PNG masks in it, but \.jpg; one PNG a frame")
+    refuse(tmp_path / "few" / "*.png", video, "the folder of the masks")
+
+
+def test_a_text_file_that_counts_from_1_is_suspected(tmp_path, numbered, caplog):
+    numbered.frame_names = ["0", "1", "2"]
+    lines = [f"{number} 1001 1 {SIZE[0]} {SIZE[1]} {rle(2)['counts']}" for number in (1, 2, 3)]
+    read_visible(write(tmp_path, "\n".join(lines), "visible.txt"), numbered)
+    assert (
+        "masks of frames 1 to 3, but folder has frames 0 to 2: is one of them counted from 1?" in caplog.text
+    )
+    caplog.clear()
+    read_visible(write(tmp_path, "\n".join(lines[:2]), "visible.txt"), numbered)
+    assert "counted from 1" not in caplog.text
 
 
 def test_pictures_are_no_maps(tmp_path):

@@ -184,3 +184,12 @@ def test_raw_video_in(tmp_path: Path) -> None:
     found = json.loads((tmp_path / "out" / "visible.json").read_text())
     assert found
     assert {len(track["segmentations"]) for track in found} == {3}
+
+
+def test_without_a_network_the_cure_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(
+        InputError, match=r"without a network, fetch it .*hf download nobody/nothing "
+    ) as error:
+        open_vis(VisOptions("nobody/nothing"))
+    assert "\n" not in str(error.value)
