@@ -21,6 +21,10 @@ class Rle(TypedDict):
 
 def encode(mask: np.ndarray) -> Rle:
     """Encode one mask array (H, W), non-zero = inside."""
+    rows, columns = bounds(mask)
+    part = mask[rows, columns]
+    if part.size < mask.size / 4:  # the rest, which is empty, would be most of the work
+        return encode_box(part, columns.start, rows.start, mask.shape)
     rle = coco.encode(np.asfortranarray(mask, dtype=np.uint8))
     return {"size": [int(n) for n in rle["size"]], "counts": rle["counts"].decode("ascii")}
 
@@ -167,7 +171,7 @@ def bounds(mask: np.ndarray) -> tuple[slice, slice]:
     """Rows and columns of the box of a bool mask (H, W); both empty where it has no pixel."""
     rows = np.flatnonzero(mask.any(axis=1))
     if len(rows) == 0:
-        return slice(0), slice(0)
+        return slice(0, 0), slice(0, 0)
     rows_of_box = slice(int(rows[0]), int(rows[-1]) + 1)
     columns = np.flatnonzero(mask[rows_of_box].any(axis=0))
     return rows_of_box, slice(int(columns[0]), int(columns[-1]) + 1)
