@@ -23,7 +23,7 @@ from samodal import masks
 from samodal.data.labelled_files import read_labelled
 from samodal.data.synthetic import make_clip
 from samodal.data.visible import read_visible
-from samodal.masks import Rle
+from samodal.masks import Rle, Runs
 from samodal.motion import EgoMotion, HiddenInstanceModel
 from samodal.motion.baselines import ConstantVelocity, HoldLast
 from samodal.motion.ego import FixedEgo, FrameEgo
@@ -181,15 +181,15 @@ def judge(case: Case, group: str, reference: bool) -> list[Judged]:
     return result
 
 
-def _recovered(case: Case, scene: list[Rle], motion: HiddenInstanceModel, mode: Mode) -> list[Track]:
+def _recovered(case: Case, scene: list[Runs], motion: HiddenInstanceModel, mode: Mode) -> list[Track]:
     known = None if isinstance(motion, HoldLast | ConstantVelocity) else scene
     judged = case.known.tracks[: len(case.truth)]
     return [recover_track(track, motion, mode, ego=case.ego, scene=known) for track in judged]
 
 
-def _scene(tracks: VideoTracks) -> list[Rle]:
+def _scene(tracks: VideoTracks) -> list[Runs]:
     shown = ([t.visible[k] for t in tracks if t.visible[k]] for k in range(tracks.num_frames))
-    return [masks.union(rles) if rles else masks.empty(tracks.size) for rles in shown]
+    return [Runs(masks.union(rles) if rles else masks.empty(tracks.size)) for rles in shown]
 
 
 def _by_the_original(case: Case) -> list[Track]:

@@ -15,7 +15,7 @@ from samodal.errors import InputError
 from samodal.motion.ego import FixedEgo
 from samodal.pipeline import AmodalVideoSegmenter
 from samodal.prompts import pick_points
-from samodal.sam.ask import Answer
+from samodal.sam.ask import Answer, Prompts
 from samodal.stream import FORGET
 from samodal.track import Tracks
 from samodal.track.interface import RECENT, RecentFrames, check_call, check_follow
@@ -39,16 +39,23 @@ class Model:
     def encode_batch(self, frames, together):
         return [None] * len(frames)
 
+    def decode(self, embedding, **prompts):
+        return "an answer"
+
 
 @pytest.fixture(autouse=True)
 def instances_are_what_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """The amodal mask of an instance is the visible one, its point a random one in it."""
 
-    def answer(model, embedding, arrays, rngs, *_) -> list[Answer]:
+    def prompts(arrays, model, rngs, *_) -> Prompts:
         points = [pick_points(array, "random", 1, rng) for array, rng in zip(arrays, rngs, strict=True)]
-        return [Answer(array, 0.9, point) for array, point in zip(arrays, points, strict=True)]
+        return Prompts(np.array(points), None, None)
 
-    monkeypatch.setattr("samodal.each_frame.ask", answer)
+    def answers(decoded, arrays, model, shown, unite_visible) -> list[Answer]:
+        return [Answer(array, 0.9, point) for array, point in zip(arrays, shown.points, strict=True)]
+
+    monkeypatch.setattr("samodal.each_frame.prompts_of", prompts)
+    monkeypatch.setattr("samodal.each_frame.answers_of", answers)
 
 
 class Told:
