@@ -292,7 +292,8 @@ def table_stages(rounds: int) -> Table:
     """`look` with stages that overlap against one after the other; and the memory of `stream` by length."""
     from samodal import pipeline
 
-    segmenter = AmodalVideoSegmenter(amodal_sam("nano"))
+    pair = ("openvino", "bf16") if usable("openvino") else ("torch", "fp32")
+    segmenter = AmodalVideoSegmenter(use_backend(amodal_sam("nano"), *pair))
     clip, queue = clip_of(10, 20), pipeline.QUEUE
 
     def one_after_the_other() -> None:

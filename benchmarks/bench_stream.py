@@ -90,6 +90,7 @@ class Truth:
     """In the place of a SAM: knows the amodal masks of the frame that is being worked on."""
 
     device = torch.device("cpu")
+    engine = None
     image_size = 64
     config = sam_config(64, 32, 2, 2, (1,), window=2, decoder_width=32, decoder_mlp=32)
     amodal = np.zeros((0, 1, 1), bool)

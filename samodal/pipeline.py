@@ -159,7 +159,9 @@ class AmodalVideoSegmenter:
         ego, scene = self._ego_of(len(video)), list[masks.Rle]()
         tracks = [Track(t.track_id, t.category_id, t.score, list(t.visible)) for t in visible]
         frames = read(pairs_of(video, visible), ego)
-        for seen in self._answers(frames, visible.video_id, self.batch, log, QUEUE):
+        # On a CPU, torch's threads wait for each other at every step; work beside them would hold up them all.
+        queue = 0 if self.model.device.type == "cpu" and self.model.engine is None else QUEUE
+        for seen in self._answers(frames, visible.video_id, self.batch, log, queue):
             scene.append(seen.shown)
             for track in tracks:
                 if answer := seen.answers.get(track.track_id):

@@ -1,14 +1,17 @@
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from toys import tiny_sam, toy_clip
 
-from samodal import masks
+from samodal import masks, pipeline
 from samodal.demo import only_visible
+from samodal.each_frame import Seen
 from samodal.errors import InputError
 from samodal.pipeline import AmodalVideoSegmenter
 from samodal.prompts import STRATEGIES, PromptOptions
@@ -58,8 +61,13 @@ def test_no_strategy_depends_on_the_batch(strategy: str) -> None:
 
 def test_same_bytes_whatever_the_queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = written(segment(), tmp_path)
-    for depth in (0, 1, 50):
-        monkeypatch.setattr("samodal.pipeline.QUEUE", depth)
+    asked = pipeline.ask_sam
+    for queue in (1, 50):
+
+        def overlapping(*options: Any, queue: int = queue) -> Iterator[Seen]:
+            return asked(*options[:-1], queue)
+
+        monkeypatch.setattr(pipeline, "ask_sam", overlapping)
         assert written(segment(), tmp_path) == first
 
 

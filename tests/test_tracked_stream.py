@@ -32,6 +32,7 @@ class Model:
     """In the place of a SAM; see `instances_are_what_is_seen`."""
 
     device = torch.device("cpu")
+    engine = None
 
     def eval(self) -> "Model":
         return self

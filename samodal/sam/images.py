@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -11,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from samodal.errors import InputError
+from samodal.masks import bounds
 
 MEAN = (123.675, 116.28, 103.53)
 STD = (58.395, 57.12, 57.375)
@@ -236,24 +238,30 @@ def coverage(masks: np.ndarray, side: int) -> np.ndarray:
         float32 (N, side / 4, side / 4), the share of each cell that a mask covers; 0 in the padding.
     """
     size = masks.shape[1:]
-    rows, columns = (_overlap(*lengths, side) for lengths in zip(size, resized_size(size, side), strict=True))
-    # In torch, because loader workers keep its threads, unlike those of numpy, to one.
-    covered = torch.zeros(len(masks), len(rows), len(columns))
+    edges = [_edges(*lengths, side) for lengths in zip(size, resized_size(size, side), strict=True)]
+    pixels = float(np.prod([side / 4 / np.ptp(edge) for edge in edges]))  # cells a pixel, of the two lengths
+    covered = np.zeros((len(masks), side // 4, side // 4), np.float32)
     for mask, cells in zip(masks, covered, strict=True):
-        down, across = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        if len(down):
-            y, x = slice(down[0], down[-1] + 1), slice(across[0], across[-1] + 1)
-            part = torch.from_numpy(mask[y, x].astype(np.float32))
-            cells.copy_(torch.from_numpy(rows[:, y]) @ part @ torch.from_numpy(columns[:, x]).T)
-    return covered.numpy()
+        part = bounds(mask)
+        if part[0].stop:
+            # The area above and left of a place is linear between pixels along both axes.
+            area = cv2.integral(mask[part].astype(np.uint8)).astype(np.float64)
+            for axis, (edge, places) in enumerate(zip(edges, part, strict=True)):
+                area = _between(area, np.clip(edge - places.start, 0, places.stop - places.start), axis)
+            cells[:] = np.maximum(np.diff(np.diff(area, axis=0), axis=1) * pixels, 0)
+    return covered
 
 
-def _overlap(length: int, resized: int, side: int) -> np.ndarray:
-    """(side / 4, length): which share of each cell each pixel of the frame takes, along one axis."""
-    edges = np.arange(0, side + 1, 4)[:, None] * length / resized
-    pixels = np.arange(length)
-    shared = np.minimum(edges[1:], pixels + 1) - np.maximum(edges[:-1], pixels)
-    return (np.clip(shared, 0, None) * resized / (4 * length)).astype(np.float32)
+def _edges(length: int, resized: int, side: int) -> np.ndarray:
+    """Where the cells of the square input begin and end in the frame, along one axis, in pixels: (side / 4 + 1,)."""
+    return np.arange(0, side + 1, 4) * length / resized
+
+
+def _between(values: np.ndarray, places: np.ndarray, axis: int) -> np.ndarray:
+    """Values of a grid at places between its lines, interpolated along one axis."""
+    first = np.minimum(places.astype(int), values.shape[axis] - 2)
+    share = np.expand_dims(places - first, 1 - axis)
+    return values.take(first, axis) * (1 - share) + values.take(first + 1, axis) * share
 
 
 def rescale_kins_image(image: np.ndarray) -> np.ndarray:
