@@ -161,7 +161,7 @@ def write_video(
     options = {"movflags": "faststart"}  # the index in front, so that browsers start at once
     with replacing(path) as temporary, av.open(str(temporary), "w", options=options) as container:
         rate = Fraction(fps).limit_denominator(1001)
-        stream = container.add_stream("libx264", rate=rate, options={"crf": "20", "preset": "veryfast"})
+        stream = container.add_stream("libx264", rate=rate, options={"crf": "20", "preset": "superfast"})
         stream.pix_fmt = "yuv420p"
         context = stream.codec_context
         context.time_base = Fraction(1, ticks)
@@ -174,8 +174,9 @@ def write_video(
                 stream.width, stream.height = width + width % 2, height + height % 2
             elif (height, width) != size:
                 raise ValueError(f"frame {index} of size {(height, width)} after frames of size {size}")
-            padded = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-            frame = av.VideoFrame.from_ndarray(padded, format="rgb24")
+            if height % 2 or width % 2:
+                image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
             frame.pts = round((index / fps if times is None else times[index] - times[0]) * ticks)
             frame.time_base = Fraction(1, ticks)
             container.mux(stream.encode(frame))
