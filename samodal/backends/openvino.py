@@ -45,10 +45,12 @@ class OpenVino:
         queue.set_callback(keep)
         # Shared with the engine, not copied: they have to live, and to lie in one piece, until it is done.
         given = [part.contiguous().numpy() for part in (cells, tokens, masks) if part is not None]
-        for place in range(len(tokens)):
-            prompt = [part[place : place + 1] for part in given[1:]]
-            queue.start_async([given[0], *prompt], place, share_inputs=True)
-        queue.wait_all()
+        try:
+            for place in range(len(tokens)):
+                prompt = [part[place : place + 1] for part in given[1:]]
+                queue.start_async([given[0], *prompt], place, share_inputs=True)
+        finally:  # also when interrupted
+            queue.wait_all()
         logits, scores = (torch.from_numpy(np.concatenate(part)) for part in zip(*answers, strict=True))
         return logits[:, 0], scores[:, 0]
 
