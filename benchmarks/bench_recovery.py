@@ -57,6 +57,8 @@ class Case:
         truth: of each track the amodal masks of the frames to be judged; others None.
         ego: the camera's motion.
         seed: of the points that the original's rule goes by.
+        withheld: frames in which the judged track is in plain sight, and in truth nothing hides it. The rules are
+            not told what else they show: it would prove the track to be elsewhere.
     """
 
     video: Video | None
@@ -64,6 +66,7 @@ class Case:
     truth: list[list[Rle | None]]
     ego: EgoMotion
     seed: int
+    withheld: range = range(0)
 
 
 @dataclass(frozen=True)
@@ -133,7 +136,8 @@ def withheld_cases(video: Video | None, tracks: VideoTracks, length: int, most: 
             ]
             # The withheld track comes first: only this one is judged.
             known = VideoTracks(tracks.size, len(shown), [one, *others], tracks.video_id)
-            yield Case(video, known, [truth], ego, found)
+            withheld = range(start - shown.start, start - shown.start + length)
+            yield Case(video, known, [truth], ego, found, withheld)
             found += 1
             start += length + BEFORE
 
@@ -165,7 +169,7 @@ def real_videos(root: Path) -> Iterator[tuple[str, Video | None, VideoTracks]]:
 
 def judge(case: Case, group: str, reference: bool) -> list[Judged]:
     """Every rule in every frame of `case.truth`."""
-    scene = _scene(case.known)
+    scene = [None if k in case.withheld else runs for k, runs in enumerate(_scene(case.known))]
     followed = {rule: _recovered(case, scene, *how) for rule, how in RULES.items()}
     if reference and case.video is not None:
         followed["reference-rule"] = _by_the_original(case)
@@ -181,7 +185,7 @@ def judge(case: Case, group: str, reference: bool) -> list[Judged]:
     return result
 
 
-def _recovered(case: Case, scene: list[Runs], motion: HiddenInstanceModel, mode: Mode) -> list[Track]:
+def _recovered(case: Case, scene: list[Runs | None], motion: HiddenInstanceModel, mode: Mode) -> list[Track]:
     known = None if isinstance(motion, HoldLast | ConstantVelocity) else scene
     judged = case.known.tracks[: len(case.truth)]
     return [recover_track(track, motion, mode, ego=case.ego, scene=known) for track in judged]

@@ -30,6 +30,7 @@ HISTORY = 30  # observations that are remembered
 HORIZON = 60  # and for how many frames
 LOOK_AHEAD = 15  # later observations that are used
 LOST = 1.0  # doubt (see `Follower.predict`) that ends a track: beyond it, masks hardly ever hit
+COVERED = 0.8  # share of a mask at the image border that others cover, where it is hidden and has not left
 LEAST_INSIDE = 0.1  # an instance of which less than this share lies inside the image has left it
 
 
@@ -117,24 +118,23 @@ class Follower:
 
         The score is that of the last observation x exp(-doubt^2). Doubt is the predicted standard deviation of
         the centre in halves of the size (square root of the area), and of log size, root of the sum of squares.
-        A track ends when doubt exceeds 1 ("lost"), when the image border cut it where it was last seen, or when less
-        than a tenth of it is inside the image (both "left the frame"); the next `see` begins it again. With
-        `after`, observations from the far side of the gap, it never ends, but may be "outside the frame" for a while.
+        A track ends when doubt exceeds 1 ("lost"), when less than a tenth of it is inside the image, or when the
+        image border cut it where it was last seen and no others are in front of where it should be (both "left the
+        frame"); the next `see` begins it again. With `after`, observations from the far side of the gap, it never
+        ends, but may be "outside the frame" for a while.
         """
         if self.ended and not after:
             return Recovered(None, "gone", 0.0, self.ended)
         before = list(self.history)
-        if before[-1].is_cut and not after:
-            # What vanishes at the image border has left; to take it for hidden there leaves large ghosts.
-            self.ended = "left the frame"
-            return Recovered(None, "gone", 0.0, self.ended)
         target = fuse(self.motion.predict(before, frame, self.ego, after), votes)
         doubt = float(np.hypot(target.sigma / (target.scale / 2), target.size_sigma))
         if doubt > LOST and not after:
             self.ended = "lost"
             return Recovered(None, "gone", 0.0, self.ended)
         mask = hide(before, after, frame, target, scene)
-        if masks.area(mask) < LEAST_INSIDE * target.scale**2:
+        # What vanishes at the image border has left, unless others are in front of it: else large ghosts remain.
+        at_border = before[-1].is_cut and not after and _covered(mask, scene) < COVERED
+        if at_border or masks.area(mask) < LEAST_INSIDE * target.scale**2:
             if after:
                 return Recovered(None, "gone", 0.0, "outside the frame")
             self.ended = "left the frame"
@@ -290,6 +290,12 @@ def complete(
         return seen
     shown = masks.area(scenery.visible.rle) if scenery.visible else 0
     return observe(seen.frame, amodal, shown / masks.area(amodal), scenery)
+
+
+def _covered(mask: Rle, scene: Runs | None) -> float:
+    """Share of a mask where another instance is seen; 0 where that is not known."""
+    area = masks.area(mask)
+    return masks.area(masks.intersection([mask, scene.rle])) / area if scene is not None and area else 0.0
 
 
 def _sightings(track: Track, scene: Sequence[Runs | None] | None) -> Iterator[Sighting]:

@@ -15,6 +15,7 @@ SHRINKING = 0.04  # an amodal area is not expected to fall by more than this sha
 GROWING = 0.15  # nor to grow by more than this (things come near more often than they hurry away),
 SCATTER = 0.6  # and counts as too small when it is below this share of what is expected
 GUESS = 0.05  # what a guessed pixel counts beside a seen one
+PIXEL = 0.15  # standard deviation of a centre, in pixels, of the best of masks
 UNKNOWN = 10.0  # standard deviation of what a cut mask does not tell, in units of the size
 
 
@@ -114,12 +115,19 @@ def shrunk(observations: Sequence[Observation]) -> np.ndarray:
     When little is visible, networks tend to answer with little more than what is visible, and the visible fraction
     then says that nothing is hidden. But things do not shrink that fast.
     """
-    frames = np.array([o.frame for o in observations])
-    areas = np.array([o.scale**2 for o in observations])
+    frames, scales = (
+        np.array(column) for column in zip(*((o.frame, o.scale) for o in observations), strict=True)
+    )
+    cut = np.array([o.is_cut for o in observations])
+    return np.where(cut, 1.0, _as_expected(frames, scales))
+
+
+def _as_expected(frames: np.ndarray, scales: np.ndarray) -> np.ndarray:
+    """(n,) in (0, 1]: below 1 where a size is too small beside those of nearby frames, in proportion of the areas."""
+    areas = scales**2
     after = np.subtract.outer(frames, frames)  # [k, j]: how long frame k is after frame j
     expected = (areas * np.exp(np.where(after > 0, -SHRINKING, GROWING) * after)).max(1)
-    cut = np.array([o.is_cut for o in observations])
-    return np.where(cut, 1.0, np.minimum(areas / expected / SCATTER, 1.0))
+    return np.minimum(areas / expected / SCATTER, 1.0)
 
 
 @dataclass(frozen=True)
@@ -151,15 +159,16 @@ def measure(observations: Sequence[Observation]) -> Measurements:
     reference = max(whole, key=lambda pair: pair[0])[1] if whole else None
     rows = [_measure_one(o, reference) for o in observations]
     centers, scales, center_sigmas, size_sigmas = (np.array(column) for column in zip(*rows, strict=True))
+    frames = np.array([o.frame for o in observations])
     hidden = 1.0 - np.array([o.visible_fraction for o in observations])
     # A mask that lacks a part is off to one side, which is worse than the noise of one that was guessed whole.
-    noise = 0.02 + 0.25 * hidden**2 + 4.0 * (1.0 - shrunk(observations)) ** 2
+    noise = 0.015 + 0.1 * hidden**2 + 4.0 * (1.0 - _as_expected(frames, scales)) ** 2
     return Measurements(
-        np.array([o.frame for o in observations]),
+        frames,
         centers,
         scales,
-        center_sigmas + (0.3 + noise * scales)[:, None],
-        size_sigmas + noise + 0.3 / scales,
+        center_sigmas + (PIXEL + noise * scales)[:, None],
+        size_sigmas + noise + PIXEL / scales,
     )
 
 
@@ -177,11 +186,13 @@ def _measure_one(
     scale, size_sigma = seen.scale, UNKNOWN
     if whole_axes:
         spans = [(edges[a + 2] - edges[a]) / (offsets[a + 2] - offsets[a]) for a in whole_axes]
-        scale, size_sigma = float(np.mean(spans)), 0.03
+        scale = float(np.mean(spans))
+        # The less of it is inside the image, the less likely are its top and bottom to be so.
+        size_sigma = 0.03 + 0.2 * (1.0 - min(1.0, (seen.scale / scale) ** 2)) ** 2
     center, sigma = seen.center.copy(), np.full(2, UNKNOWN * seen.scale)
     for axis in (0, 1):
         at = [edge for edge in (axis, axis + 2) if free[edge]]
         if at:
             center[axis] = np.mean(edges[at] - offsets[at] * scale)
-            sigma[axis] = (0.03 if whole_axes else 0.3) * seen.scale
+            sigma[axis] = (size_sigma if whole_axes else 0.3) * scale
     return center, scale, sigma, size_sigma
