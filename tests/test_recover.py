@@ -6,6 +6,7 @@ import pytest
 
 from samodal import masks
 from samodal.errors import InputError
+from samodal.masks import Runs
 from samodal.motion import Motion
 from samodal.motion.baselines import ConstantVelocity, HoldLast
 from samodal.motion.ego import FixedEgo
@@ -169,6 +170,30 @@ def test_a_sliver_is_not_carried():
     track.visible[9] = rectangle(x, y, 6, h)
     found = recover_track(track, PerspectiveMotion(), "online")
     assert masks.iou(found.amodal[12], truth[12]) > 0.85
+
+
+@pytest.mark.parametrize("mode", ["online", "two-sided"])
+def test_what_vanishes_at_the_border_is_hidden_only_behind_others(mode):
+    # Half of it is outside the image, and goes on to be: the question is whether anything is in front of it.
+    track, truth = moving_track(12, range(6, 12), lambda k: (-10, 40, 40, 20))
+    in_front, elsewhere = rectangle(0, 30, 60, 50), rectangle(120, 30, 60, 50)
+    found = {}
+    for name, other in (("in front", in_front), ("elsewhere", elsewhere)):
+        scene = [Runs(masks.union([other, mask]) if mask else other) for mask in track.visible]
+        found[name] = recover_track(track, PerspectiveMotion(), mode, scene=scene)
+    assert found["in front"].states[6:] == ["hidden"] * 6
+    assert min(masks.iou(found["in front"].amodal[k], truth[k]) for k in range(6, 12)) > 0.8
+    assert found["elsewhere"].states[6:] == ["gone"] * 6
+    assert found["elsewhere"].reasons[6] == "left the frame"
+
+
+def test_a_sliver_at_the_border_does_not_say_how_large_a_thing_is():
+    # Of what leaves the image, in the end the wheel is seen alone, which is lower than the whole.
+    whole = [observe(k, rectangle(60 - 20 * k, 40, 40, 30), 1.0) for k in range(4)]
+    sliver = observe(6, rectangle(0, 62, 5, 16), 1.0)
+    before = PerspectiveMotion().predict(whole, 8, FixedEgo())
+    after = PerspectiveMotion().predict([*whole, sliver], 8, FixedEgo())
+    assert after.scale == pytest.approx(before.scale, rel=0.02)
 
 
 def test_shape_is_interpolated_between_both_ends():
