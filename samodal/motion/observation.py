@@ -161,8 +161,10 @@ def measure(observations: Sequence[Observation]) -> Measurements:
     centers, scales, center_sigmas, size_sigmas = (np.array(column) for column in zip(*rows, strict=True))
     frames = np.array([o.frame for o in observations])
     hidden = 1.0 - np.array([o.visible_fraction for o in observations])
+    cut = np.array([o.is_cut for o in observations])
+    lacking = 1.0 - np.where(cut, _as_expected(frames, scales), shrunk(observations))
     # A mask that lacks a part is off to one side, which is worse than the noise of one that was guessed whole.
-    noise = 0.015 + 0.1 * hidden**2 + 4.0 * (1.0 - _as_expected(frames, scales)) ** 2
+    noise = 0.015 + 0.1 * hidden**2 + 4.0 * lacking**2
     return Measurements(
         frames,
         centers,
