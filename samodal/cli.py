@@ -83,8 +83,9 @@ class Predict:
     rejoin: bool = False
     """Put tracks together that are one instance under two ids: one ends, and the other begins where it is expected."""
     ego: Path | None = None
-    """How the camera turned, if known: a homography of pixels for each frame from the one before, as .npy of (T, 3, 3)
-    or (T - 1, 3, 3) or the same in JSON; estimated from the frames if not said."""
+    """How the camera turned and drove, if known: a homography of pixels for each frame from the one before, as .npy of
+    (T, 3, 3) or (T - 1, 3, 3), or (.., 3, 4) with the drive, or the same in JSON; estimated from the frames if not
+    said."""
     seed: int = 0
     """Of the point prompts."""
     batch: int = 4

@@ -75,10 +75,10 @@ class AmodalVideoSegmenter:
         unite_visible: what is seen belongs to the full mask, and a bare rim around it does not, whatever SAM says.
         refine: frames that show more of an instance complete its mask where it is partly hidden. Not with
             recover="none", which takes each frame by itself.
-        ego: how the camera turned, where that is known; None: estimated from the frames. Homographies of one video,
-            (T, 3, 3) or (T - 1, 3, 3), see `samodal.motion.odometry.known_ego`; or a function without arguments
-            that gives an `EgoMotion` for each video or stream. If that has a method `push(frame, moving)`, as
-            `FrameEgo` has, it gets every frame.
+        ego: how the camera turned and drove, where that is known; None: estimated from the frames. Homographies of
+            one video, (T, 3, 3) or (T - 1, 3, 3), or with the drive (.., 3, 4), see
+            `samodal.motion.odometry.known_ego`; or a function without arguments that gives an `EgoMotion` for each
+            video or stream. If that has a method `push(frame, moving)`, as `FrameEgo` has, it gets every frame.
         rejoin: put tracks together of which one ends and another begins where the first is expected (see
             `samodal.rejoin`). Not in a stream, and not with recover="none".
 

@@ -51,8 +51,34 @@ def approaching(k: int) -> tuple[float, float, float, float]:
     return 160 - focal * 4 / depth, 90, w, h
 
 
+class Driving:
+    """A camera at height 1 that drives straight ahead, with a focal length of 300."""
+
+    def __init__(self, speed: float) -> None:
+        self.speed = speed
+
+    def between(self, i: int, j: int) -> Motion:
+        return Motion(np.eye(3), 100, -self.speed * (j - i) / 300 * np.array([159.5, 89.5, 1.0]))
+
+
 def drifting(k: int) -> tuple[float, float, float, float]:
     return 20 + 3 * k, 60 + k, 50, 30
+
+
+def test_what_was_seen_once_stands_on_the_road_and_is_passed():
+    track, truth = moving_track(8, range(1, 8), lambda k: approaching(3 * k))
+    driving, standing = (
+        recover_track(track, PerspectiveMotion(), ego=ego) for ego in (Driving(1.8), FixedEgo())
+    )
+    assert masks.iou(driving.amodal[4], truth[4]) > 0.7
+    assert masks.iou(standing.amodal[4], truth[4]) < 0.5
+
+
+def test_what_moves_along_before_a_driving_camera_is_not_passed():
+    """A car in front, at the same speed."""
+    track, truth = moving_track(25, range(10, 25), lambda k: (150, 100, 30, 25))
+    found = recover_track(track, PerspectiveMotion(), "online", ego=Driving(1.8))
+    assert masks.iou(found.amodal[24], truth[24]) > 0.8
 
 
 @pytest.mark.parametrize(("mode", "least"), [("online", 0.75), ("two-sided", 0.88)])

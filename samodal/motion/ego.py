@@ -1,4 +1,4 @@
-"""Ego-motion: how the camera turned, from odometry or from corners of the static scene.
+"""Ego-motion: how the camera turned and drove, from odometry or from corners of the static scene.
 
 A frame is looked at once, when it is pushed; all instances share the result. Nothing is drawn at random, so nothing
 depends on other calls.
@@ -20,20 +20,27 @@ MIN_INLIERS = 12
 FOCAL = 0.7  # assumed focal length / image width; only matters for corners far from the image centre
 CORNER_NOISE = 0.3  # standard deviation of a corner's flow, in pixels of the work image
 FORGET = 0.7  # what is known of the heading fades by this factor a frame
+ROAD = 0.04  # corners lower than this below the horizon, in focal lengths, are taken for the road's
+ROAD_CORNERS = 8  # of which so many tell how fast it comes
+AGREE = 1.0  # if the middle half of them spread by at most this share of their median,
+CREEP = 0.03  # or by this little, in heights of the camera a frame
+SPEEDS = 3  # frames over which the median of the speed is taken
 STILL = Motion(np.eye(3), 0)
 
 
 @dataclass(frozen=True)
 class Heading:
-    """Where in the image the camera drives to (the focus of expansion), and how well that is known.
+    """Where in the image the camera drives to (the focus of expansion), how well that is known, and how fast.
 
     Attributes:
-        place: (2,) from the image centre, in focal lengths.
+        place: (2,) from the image centre, in focal lengths. On a flat road it lies on the horizon.
         information: (2, 2) inverse covariance.
+        speeds: of the last frames that told it, in heights of the camera above the road a frame.
     """
 
     place: np.ndarray
     information: np.ndarray
+    speeds: tuple[float, ...] = ()
 
 
 FIRST_HEADING = Heading(np.zeros(2), np.eye(2) / 0.1**2)  # straight ahead, give or take six degrees
@@ -65,7 +72,8 @@ class StepEgo:
 
         Args:
             step: how the picture moved from the frame before: a `Motion`, or its homography (3, 3) of pixels
-                (x, y, 1), of any scale. Of the first frame it is not looked at. None: not known, taken for still.
+                (x, y, 1), of any scale, or that with `Motion.drive` as a fourth column. Of the first frame it is not
+                looked at. None: not known, taken for still.
 
         Raises:
             InputError: not a homography: another shape, not finite, or singular.
@@ -84,8 +92,7 @@ class StepEgo:
 
     def _chain(self, i: int, j: int) -> Motion:
         if i > j:
-            forth = self._cached(j, i)
-            return Motion(np.linalg.inv(forth.rotation), forth.inliers)
+            return self._cached(j, i).back()
         if j == i + 1:
             return self._steps.get(j, STILL)
         # Cut at the roundest number in between, so that chains of different ends share their parts.
@@ -93,25 +100,27 @@ class StepEgo:
         middle = j // bit * bit
         if middle == j:
             middle = j - 1
-        first, second = self._cached(i, middle), self._cached(middle, j)
-        return Motion(second.rotation @ first.rotation, min(first.inliers, second.inliers))
+        return self._cached(i, middle).then(self._cached(middle, j))
 
 
 def known_step(homography: np.ndarray) -> Motion:
-    """The motion of a known homography (3, 3), scaled so that its determinant is 1, as that of K R K^-1 is.
+    """The motion of a known homography (3, 3), or (3, 4) with the drive, scaled so that the homography's determinant
+    is 1, as that of K R K^-1 is.
 
     Raises:
         InputError: another shape, not finite, or singular.
     """
     matrix = np.asarray(homography)
-    if matrix.shape != (3, 3) or matrix.dtype.kind not in "iuf":
+    if matrix.shape not in ((3, 3), (3, 4)) or matrix.dtype.kind not in "iuf":
         raise InputError(f"a homography is 3 x 3 numbers, not {matrix.dtype} of shape {matrix.shape}")
     if not np.isfinite(matrix).all():
         raise InputError("a homography must be finite")
     matrix = matrix.astype(np.float64)
-    if np.linalg.matrix_rank(matrix) < 3:
+    turn = matrix[:, :3]
+    if np.linalg.matrix_rank(turn) < 3:
         raise InputError("a homography must not be singular: every place in one frame has one in the other")
-    return Motion(matrix / np.cbrt(np.linalg.det(matrix)), CORNERS)
+    matrix /= np.cbrt(np.linalg.det(turn))
+    return Motion(turn, CORNERS, matrix[:, 3] if matrix.shape[1] == 4 else np.zeros(3))
 
 
 class FrameEgo:
@@ -184,11 +193,12 @@ def _follow_corners(
 def fit_turn(
     starts: np.ndarray, ends: np.ndarray, size: tuple[int, int], heading: Heading, pixel: float = 1.0
 ) -> tuple[Motion, Heading]:
-    """How the camera turned, from N static corners (x, y) before and after, (N, 2) each.
+    """How the camera turned and drove, from N static corners (x, y) before and after, (N, 2) each.
 
     A camera that drives moves a point along the ray from the image of its heading, by an amount that depends on
     the point's depth. *Across* that ray only the turning is left, whatever the depth. So three angles and the
-    heading follow from the flow across, by least squares in which stray corners weigh little (Cauchy).
+    heading follow from the flow across, by least squares in which stray corners weigh little (Cauchy). The flow along
+    the ray then is speed / depth, and the depth of corners on the road follows from how far below the horizon they are.
 
     Args:
         starts: where they were.
@@ -236,4 +246,25 @@ def fit_turn(
     )
     intrinsics = np.array([[focal, 0, center[0]], [0, focal, center[1]], [0, 0, 1]])
     rotation = intrinsics @ cv2.Rodrigues(angles)[0] @ np.linalg.inv(intrinsics)
-    return Motion(rotation, inliers), Heading(place, FIRST_HEADING.information + FORGET * of_place)
+    speeds = _speeds(points[:, 1] - place[1], nearing[:, 0], heading.speeds)
+    speed = float(np.median(speeds)) if speeds else 0.0
+    drive = -speed / focal * np.array([*(center + focal * place), 1.0])
+    known_place = FIRST_HEADING.information + FORGET * of_place
+    return Motion(rotation, inliers, drive), Heading(place, known_place, speeds)
+
+
+def _speeds(below: np.ndarray, nearing: np.ndarray, before: tuple[float, ...]) -> tuple[float, ...]:
+    """`Heading.speeds` after a frame.
+
+    Args:
+        below: (N,) how far corners lie below the horizon, in focal lengths: camera height / depth, if on the road.
+        nearing: (N,) speed / depth.
+        before: as known so far.
+    """
+    road = below > ROAD
+    if np.count_nonzero(road) < ROAD_CORNERS:
+        return before
+    low, speed, high = np.percentile(nearing[road] / below[road], (25, 50, 75))
+    if high - low > AGREE * abs(speed) + CREEP:
+        return before
+    return (*before, float(speed))[-SPEEDS:]

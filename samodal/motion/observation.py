@@ -138,6 +138,7 @@ class Measurements:
         frames: (n,) int64.
         centers: (n, 2) pixels.
         scales: (n,) pixels.
+        feet: (n,) how far below the centre the mask ends, in sizes.
         center_sigmas: (n, 2) standard deviations in pixels.
         size_sigmas: (n,) standard deviations of log(scale).
     """
@@ -145,6 +146,7 @@ class Measurements:
     frames: np.ndarray
     centers: np.ndarray
     scales: np.ndarray
+    feet: np.ndarray
     center_sigmas: np.ndarray
     size_sigmas: np.ndarray
 
@@ -158,7 +160,9 @@ def measure(observations: Sequence[Observation]) -> Measurements:
     whole = [(t, o) for t, o in zip(trusted, observations, strict=True) if not o.is_cut]
     reference = max(whole, key=lambda pair: pair[0])[1] if whole else None
     rows = [_measure_one(o, reference) for o in observations]
-    centers, scales, center_sigmas, size_sigmas = (np.array(column) for column in zip(*rows, strict=True))
+    centers, scales, feet, center_sigmas, size_sigmas = (
+        np.array(column) for column in zip(*rows, strict=True)
+    )
     frames = np.array([o.frame for o in observations])
     hidden = 1.0 - np.array([o.visible_fraction for o in observations])
     cut = np.array([o.is_cut for o in observations])
@@ -169,6 +173,7 @@ def measure(observations: Sequence[Observation]) -> Measurements:
         frames,
         centers,
         scales,
+        feet,
         center_sigmas + (PIXEL + noise * scales)[:, None],
         size_sigmas + noise + PIXEL / scales,
     )
@@ -176,12 +181,13 @@ def measure(observations: Sequence[Observation]) -> Measurements:
 
 def _measure_one(
     seen: Observation, reference: Observation | None
-) -> tuple[np.ndarray, float, np.ndarray, float]:
-    """Centre, scale, and the standard deviations that the cut adds."""
+) -> tuple[np.ndarray, float, float, np.ndarray, float]:
+    """Centre, scale, feet, and the standard deviations that the cut adds."""
+    feet = float(seen.edges[3] - seen.center[1]) / seen.scale
     if not seen.is_cut:
-        return seen.center, seen.scale, np.zeros(2), 0.0
+        return seen.center, seen.scale, feet, np.zeros(2), 0.0
     if reference is None:
-        return seen.center, seen.scale, np.full(2, 0.2 * seen.scale), 0.2
+        return seen.center, seen.scale, feet, np.full(2, 0.2 * seen.scale), 0.2
     offsets = (reference.edges - np.tile(reference.center, 2)) / reference.scale
     edges, free = seen.edges, ~seen.cut
     whole_axes = [axis for axis in (0, 1) if free[axis] and free[axis + 2]]
@@ -197,4 +203,4 @@ def _measure_one(
         if at:
             center[axis] = np.mean(edges[at] - offsets[at] * scale)
             sigma[axis] = (size_sigma if whole_axes else 0.3) * scale
-    return center, scale, sigma, size_sigma
+    return center, scale, float(offsets[3]), sigma, size_sigma

@@ -1,9 +1,12 @@
-"""The weight-free model of a hidden instance: constant velocity in perspective, seen from a turning camera.
+"""The weight-free model of a hidden instance: constant velocity in perspective, seen from a moving camera.
 
 A thing of fixed size at depth Z has an image scale s ~ 1 / Z and a centre c + X / Z (c: the image centre). So 1 / s
 and (x - c) / s are its depth and its lateral position, in units of its own size, and for a constant velocity
 relative to the camera *these* are straight lines in time. Neither focal length nor depth has to be known, and
 parallax is part of the model. Only the camera's turning must be taken out first.
+
+Most things stand in the world, or move slowly in it: so the velocity that is expected before anything is known is that
+of a thing at rest, which follows from the camera's drive and from how far below the horizon it stands.
 """
 
 from collections.abc import Sequence
@@ -11,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from samodal.motion import EgoMotion, Prediction
-from samodal.motion.observation import Observation, measure
+from samodal.motion import EgoMotion, Motion, Prediction
+from samodal.motion.observation import Measurements, Observation, measure
 from samodal.motion.smoothing import smooth
 
 NEAREST = 0.2  # no nearer than this share of the depth at the last sighting
@@ -44,11 +47,14 @@ class PerspectiveMotion:
     def predict(
         self, before: Sequence[Observation], frame: int, ego: EgoMotion, after: Sequence[Observation] = ()
     ) -> Prediction:
-        """See `HiddenInstanceModel.predict`. With one observation: the camera's turning only."""
+        """See `HiddenInstanceModel.predict`. With one observation: as a thing at rest, most likely."""
         measured = measure([*before, *after])
         height, width = before[-1].size
         middle = np.array([(width - 1) / 2, (height - 1) / 2])
-        turned, in_front = _turn(measured.centers, measured.frames, before[-1].frame, frame, ego)
+        # By way of one anchor, so that a whole gap needs each motion from an observation only once.
+        onward = ego.between(before[-1].frame, frame)
+        motions = [ego.between(int(k), before[-1].frame).then(onward) for k in measured.frames]
+        turned, in_front = _turn(measured.centers, motions)
         turned = turned - middle
         center_sigmas = np.where(in_front[:, None], measured.center_sigmas, 10.0 * width)
 
@@ -57,8 +63,14 @@ class PerspectiveMotion:
         depths = size / measured.scales
         now = np.array([frame])
         frames = np.concatenate([measured.frames, now])
+        still = size * _still(measured, motions, middle)
         smoothed, depth_sigmas = smooth(
-            measured.frames, depths, measured.size_sigmas * depths, frames, **vars(self.depth)
+            measured.frames,
+            depths,
+            measured.size_sigmas * depths,
+            frames,
+            **vars(self.depth),
+            still=(still[:-1, 2], still[:, 2]),
         )
         smoothed = np.maximum(smoothed, NEAREST)
         depth = smoothed[-1]
@@ -72,6 +84,7 @@ class PerspectiveMotion:
                 now,
                 velocity=wander.velocity * size,
                 change=wander.change * size,
+                still=(still[:-1, axis], still[-1:, axis]),
             )
             center[axis] += place[0] / depth
             variance += (sigma[0] / depth) ** 2 / 2
@@ -83,17 +96,26 @@ class PerspectiveMotion:
         )
 
 
-def _turn(
-    points: np.ndarray, frames: np.ndarray, anchor: int, frame: int, ego: EgoMotion
-) -> tuple[np.ndarray, np.ndarray]:
-    """Points (n, 2) of different frames as the camera of `frame` would see them; (n,) bool, is it in front."""
-    # By way of one anchor, so that a whole gap needs each motion from an observation only once.
-    onward = ego.between(anchor, frame).rotation
-    rays = np.array(
-        [
-            onward @ ego.between(int(k), anchor).rotation @ (x, y, 1.0)
-            for k, (x, y) in zip(frames, points, strict=True)
-        ]
-    )
+def _turn(points: np.ndarray, motions: Sequence[Motion]) -> tuple[np.ndarray, np.ndarray]:
+    """Points (n, 2) as the turned camera would see them; (n,) bool, is it in front."""
+    rays = np.array([motion.rotation @ (x, y, 1.0) for motion, (x, y) in zip(motions, points, strict=True)])
     in_front = rays[:, 2] > 0.2
     return rays[:, :2] / np.where(in_front, rays[:, 2], 0.2)[:, None], in_front
+
+
+def _still(measured: Measurements, motions: Sequence[Motion], middle: np.ndarray) -> np.ndarray:
+    """The course of a thing that stands on the road, (n + 1, 3): of (x - c) / s, (y - c) / s and 1 / s of a thing of
+    size 1, in the observations, as the camera of the last frame would see them, and then in that frame, where it is 0.
+
+    Its depth is told by how far below the horizon it stands, and the horizon by where the camera drives to.
+    """
+    drives = np.array([motion.drive for motion in motions])
+    drives[:, :2] -= middle * drives[:, 2:]
+    longest = drives[np.abs(drives[:, 2]).argmax()]
+    if longest[2] == 0:
+        return np.zeros((len(drives) + 1, 3))
+    horizon = longest[1] / longest[2]
+    feet = measured.centers + np.column_stack([np.zeros(len(drives)), measured.feet * measured.scales])
+    below = (_turn(feet, motions)[0][:, 1] - middle[1] - horizon) / measured.scales
+    weights = (measured.scales / measured.center_sigmas[:, 1]) ** 2
+    return -max(0.0, float(np.average(below, weights=weights))) * np.vstack([drives, np.zeros(3)])

@@ -86,8 +86,52 @@ def test_turns_of_the_procedural_world_are_those_of_its_pictures() -> None:
     direct = matrix @ last @ first.T @ np.linalg.inv(matrix)
     assert np.allclose(ego.between(0, 2).rotation, direct, atol=1e-6)
     assert np.allclose(ego.between(2, 0).rotation, np.linalg.inv(direct), atol=1e-6)
-    with_places = np.concatenate([poses, np.ones((3, 3, 1))], 2)
-    assert np.allclose(turns(with_places, matrix), known)
+    assert np.allclose(turns(posed(clip)[0], matrix), known)
+
+
+def posed(clip) -> tuple[np.ndarray, np.ndarray]:
+    """Poses (T, 3, 4) and the camera matrix of a clip of the procedural world."""
+    cameras = clip.extra["camera"]
+    poses = [np.column_stack([np.transpose(c["rotation"]), c["position"]]) for c in cameras]
+    return np.array(poses), np.array(cameras[0]["intrinsics"])
+
+
+def test_drive_takes_points_of_the_world_to_where_they_are_seen() -> None:
+    poses, matrix = posed(make_clip(700_001, 6, (45, 80)))
+    height = 2.0
+    ego = known_ego(turns(poses, matrix, height), 6)
+    unit = height * matrix[1, 1]
+    world = poses[0, :, 3] + poses[0, :, :3] @ np.array([[3.0, 1.0, 20.0], [-2.0, -1.0, 9.0]]).T[:, 0]
+    seen = [matrix @ pose[:, :3].T @ (world - pose[:, 3]) / unit for pose in poses]
+    for i, j in ((0, 5), (4, 1), (2, 3)):
+        motion = ego.between(i, j)
+        assert np.allclose(motion.rotation @ seen[i] + motion.drive, seen[j], atol=1e-9)
+    assert np.allclose(
+        known_ego(-2.0 * turns(poses, matrix, height), 6).between(0, 5).drive, ego.between(0, 5).drive
+    )
+
+
+def test_drive_is_estimated_from_the_road() -> None:
+    clip = make_clip(150_205, 10)
+    poses, matrix = posed(clip)
+    true = known_ego(turns(poses, matrix, poses[0, 2, 3]), 10).between(0, 9)
+    estimated = FrameEgo()
+    for k, frame in enumerate(clip.video):
+        estimated.push(
+            frame, masks.decode(masks.union([t.visible[k] for t in clip.truth if t.visible[k]])) > 0
+        )
+    found = estimated.between(0, 9).drive
+    assert found[2] == pytest.approx(true.drive[2], rel=0.15)
+    assert found[2] < -0.005  # a depth of 20 m in 9 frames
+    assert found[:2] / found[2] == pytest.approx(true.drive[:2] / true.drive[2], abs=4)
+
+
+@pytest.mark.parametrize("height", [0.0, -1.0, np.nan])
+def test_a_height_that_is_none_is_refused(height: float) -> None:
+    with pytest.raises(InputError, match="height"):
+        turns(np.repeat(np.eye(4)[None], 3, 0), INTRINSICS, height)
+    with pytest.raises(InputError, match="height"):
+        turns(POSES, INTRINSICS, 1.65)
 
 
 def test_the_first_may_be_left_out_and_the_scale_does_not_matter() -> None:
@@ -126,8 +170,8 @@ def broken(name: str) -> np.ndarray:
     [
         ("length", "4 homographies for a video of 6 frames; 6, or 5"),
         ("shape", r"not float64 of shape \(6, 2, 3\)"),
-        ("flat", r"\(T, 3, 3\) numbers"),
-        ("text", r"\(T, 3, 3\) numbers"),
+        ("flat", r"\(T, 3, 3\) or \(T, 3, 4\) numbers"),
+        ("text", r"\(T, 3, 3\) or \(T, 3, 4\) numbers"),
         ("nan", "homography 2: .*finite"),
         ("singular", "homography 2: .*singular"),
     ],

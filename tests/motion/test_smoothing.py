@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,7 +36,7 @@ def test_equals_kalman_filter_and_rts_smoother():
     values = 3.0 + 0.7 * times + rng.normal(0, 0.5, len(times))
     sigmas = rng.uniform(0.3, 1.0, len(times))
     of_one = np.array([2.0]), np.array([0.1])
-    (mean,), (variance,), _ = constant_velocity(times, values, sigmas, np.arange(18), *of_one)
+    (mean,), (variance,), _ = constant_velocity(times, values[None], sigmas, np.arange(18), *of_one)
     expected = kalman_rts(times, values, sigmas, 2.0, 0.1)
     assert np.allclose(mean, expected[:, 0], atol=1e-2)
     scale = variance**0.5 / expected[:, 1]  # one factor for all, from the misfit of the values
@@ -82,10 +83,44 @@ def test_a_parked_thing_does_not_drift():
     drift, moved = [], []
     for _ in range(50):
         values = rng.normal(0, 0.5, 20)
-        arguments = np.arange(20), values, np.full(20, 0.5), np.array([39])
-        drift.append(smooth(*arguments, velocity=5.0, change=0.3)[0][0])
-        moved.append(constant_velocity(*arguments, np.array([5.0]), np.array([0.3]))[0][0, 0])
+        times, sigmas, at = np.arange(20), np.full(20, 0.5), np.array([39])
+        drift.append(smooth(times, values, sigmas, at, velocity=5.0, change=0.3)[0][0])
+        moving = constant_velocity(times, values[None], sigmas, at, np.array([5.0]), np.array([0.3]))
+        moved.append(moving[0][0, 0])
     assert np.std(drift) < 0.5 * np.std(moved)
     slow = 0.2 * np.arange(20) + rng.normal(0, 0.1, 20)
     mean, _ = smooth(np.arange(20), slow, np.full(20, 0.1), np.array([39]), velocity=5.0, change=0.01)
     assert abs(mean[0] - 0.2 * 39) < 0.5
+
+
+STILL = (-0.5 * np.arange(1), -0.5 * np.arange(1, 12))  # the camera passes
+
+
+def test_what_was_seen_once_stands_in_the_world():
+    mean, sigma = smooth(
+        np.arange(1),
+        np.array([7.0]),
+        np.array([0.1]),
+        np.arange(1, 12),
+        velocity=0.2,
+        change=0.01,
+        still=STILL,
+    )
+    assert abs(mean[-1] - (7.0 - 0.5 * 11)) < 0.5
+    assert sigma[-1] > 1.0  # it may move, or keep its place before the camera
+
+
+@pytest.mark.parametrize("speed", [0.0, 0.3])
+def test_what_was_seen_moving_moves_on(speed):
+    """Before the camera, whatever the camera does."""
+    times, at = np.arange(12), np.array([20])
+    mean, _ = smooth(
+        times,
+        7.0 + speed * times,
+        np.full(12, 0.05),
+        at,
+        velocity=0.5,
+        change=0.01,
+        still=(-0.5 * times, -0.5 * at),
+    )
+    assert mean[0] == pytest.approx(7.0 + speed * 20, abs=0.3)
