@@ -27,6 +27,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from lines import Panel, svg
 from transformers import SamModel
 
 from samodal import masks
@@ -340,6 +341,16 @@ def write(path: Path, name: str, malloc: str, text: str) -> None:
         path.write_text(f"{head}{first}\n{text}\n{last}{rest.split(last)[1]}")
 
 
+def plot(path: Path, table: list[str]) -> None:
+    """How the cost of the fastest backend grows with instances and with frames, from the printed rows of `clip`."""
+    rows = [row.strip("| ").split(" | ") for row in table[2:]]
+    mine = [(int(row[1]), int(row[2]), float(row[4])) for row in rows if row[0] == rows[-1][0]]
+    instances = [(n, ms) for n, frames, ms in mine if frames == CLIP_FRAMES]
+    frames = [(frames, ms * frames / 1000) for n, frames, ms in mine if n == 10]
+    panels = [Panel("instances", "ms a frame", instances), Panel("frames", "s", frames)]
+    path.write_text(svg(panels))
+
+
 def chosen(options: argparse.Namespace) -> Iterator[tuple[str, str]]:
     """Table and allocator of every process to start; each table has one of its own."""
     for malloc in [options.malloc] if options.malloc else ["default", "tuned"]:
@@ -373,6 +384,8 @@ def main() -> None:
         )
         if options.write:
             write(options.write, name, malloc, done.stdout.strip())
+            if name == "clip":
+                plot(options.write.with_suffix(".svg"), done.stdout.strip().splitlines())
 
 
 if __name__ == "__main__":
