@@ -26,8 +26,8 @@ from samodal.data.clip import Clip
 from samodal.data.synthetic import make_clip
 from samodal.each_frame import StreamFrame
 from samodal.pipeline import AmodalVideoSegmenter, RecoverMode
+from samodal.sam.answers import Decoded
 from samodal.sam.config import sam_config
-from samodal.sam.model import Decoded
 from samodal.track import PointTracker
 from samodal.track.cotracker import CoTracker, CoTrackerV1
 from samodal.track.lucas_kanade import LucasKanade

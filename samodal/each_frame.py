@@ -14,8 +14,8 @@ from samodal.masks import Rle
 from samodal.motion import EgoMotion
 from samodal.prompts import PromptOptions, prompt_rng
 from samodal.sam import AmodalSam
+from samodal.sam.answers import Decoded
 from samodal.sam.ask import Answer, Prompts, answers_of, prompts_of
-from samodal.sam.model import Decoded
 from samodal.stages import ahead
 from samodal.video import Video, VideoTracks
 

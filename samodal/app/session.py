@@ -25,8 +25,8 @@ from samodal.pipeline import AmodalVideoSegmenter
 from samodal.prompts import prompt_rng
 from samodal.results import run_facts, write_results
 from samodal.sam import AmodalSam
+from samodal.sam.answers import FrameEmbedding
 from samodal.sam.ask import Answer, ask
-from samodal.sam.model import FrameEmbedding
 from samodal.video import Track, Video, VideoTracks
 
 Mode = Literal["keep", "not", "box"]

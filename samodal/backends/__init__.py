@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from samodal.errors import InputError
 
 if TYPE_CHECKING:
-    from samodal.sam.model import AmodalSam, Engine
+    from samodal.sam.answers import Engine
+    from samodal.sam.model import AmodalSam
 
 BACKENDS = ("torch", "openvino", "onnxruntime")
 EXTRAS = {"openvino": "openvino", "onnxruntime": "onnx"}

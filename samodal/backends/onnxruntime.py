@@ -34,7 +34,7 @@ class OnnxRuntime:
     def decode(
         self, cells: Tensor, tokens: Tensor, masks: Tensor | None, multimask: bool
     ) -> tuple[Tensor, Tensor]:
-        """N prompts, one after the other: see `samodal.sam.model.Engine.decode`."""
+        """N prompts, one after the other: see `samodal.sam.answers.Engine.decode`."""
         session = self.decoder(decoder_part(multimask, masks is not None))
         prompts = zip(*(part.split(1) for part in (tokens, masks) if part is not None), strict=True)
         logits, scores = zip(*(_run(session, (cells, *prompt)) for prompt in prompts), strict=True)

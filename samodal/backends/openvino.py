@@ -35,7 +35,7 @@ class OpenVino:
     def decode(
         self, cells: Tensor, tokens: Tensor, masks: Tensor | None, multimask: bool
     ) -> tuple[Tensor, Tensor]:
-        """N prompts, each on its own: see `samodal.sam.model.Engine.decode`."""
+        """N prompts, each on its own: see `samodal.sam.answers.Engine.decode`."""
         queue = self.decoders(decoder_part(multimask, masks is not None))
         answers: list[list[np.ndarray]] = [[]] * len(tokens)
 

@@ -7,8 +7,9 @@ import numpy as np
 
 from samodal import masks
 from samodal.prompts import PromptOptions, corners, mask_prompts, points_of_frame
+from samodal.sam.answers import Decoded, FrameEmbedding
 from samodal.sam.images import coverage
-from samodal.sam.model import AmodalSam, Decoded, FrameEmbedding
+from samodal.sam.model import AmodalSam
 
 MASK_CELL = 4  # side of a cell of SAM's masks, in pixels of its input
 
