@@ -74,6 +74,18 @@ def test_what_was_seen_once_stands_on_the_road_and_is_passed():
     assert masks.iou(standing.amodal[4], truth[4]) < 0.5
 
 
+def test_a_drive_that_adds_up_to_nothing_moves_nothing():
+    """A standing camera: noise forth and back, whose sum points anywhere."""
+
+    class Trembling:
+        def between(self, i: int, j: int) -> Motion:
+            return Motion(np.eye(3), 100, (j - i) * np.array([1e-12 * 159.5, -1e-4, 1e-12]))
+
+    track, truth = moving_track(5, range(1, 5), lambda k: (150, 100, 30, 25))
+    found = recover_track(track, PerspectiveMotion(), ego=Trembling())
+    assert masks.iou(found.amodal[4], truth[4]) > 0.9
+
+
 def test_what_moves_along_before_a_driving_camera_is_not_passed():
     """A car in front, at the same speed."""
     track, truth = moving_track(25, range(10, 25), lambda k: (150, 100, 30, 25))

@@ -114,7 +114,8 @@ def _still(measured: Measurements, motions: Sequence[Motion], middle: np.ndarray
     longest = drives[np.abs(drives[:, 2]).argmax()]
     if longest[2] == 0:
         return np.zeros((len(drives) + 1, 3))
-    horizon = longest[1] / longest[2]
+    # Within the image: forth and back may add up to next to nothing, which points anywhere.
+    horizon = np.clip(longest[1] / longest[2], -middle[1], middle[1])
     feet = measured.centers + np.column_stack([np.zeros(len(drives)), measured.feet * measured.scales])
     below = (_turn(feet, motions)[0][:, 1] - middle[1] - horizon) / measured.scales
     weights = (measured.scales / measured.center_sigmas[:, 1]) ** 2

@@ -4,15 +4,11 @@ import numpy as np
 
 TRUST = 5  # how many values' worth of trust the given standard deviations have, when the residuals disagree
 PARKED = 0.05  # share of the usual change of velocity that a thing at rest is granted
-UNEVEN = (
-    0.3  # and, as the camera's way is not known exactly, this share of the speed it gives to things at rest,
-)
-JERK = 0.05  # and this share as a change in a frame
-ODDS = (
-    0.1,
-    0.5,
-    1.0,
-)  # of keeping its place before the camera, moving, and resting, before anything is measured
+# The camera's way is not known exactly: so a thing at rest is granted
+UNEVEN = 0.3  # this share of the speed that the camera's way gives it,
+JERK = 0.05  # and this share as a change in a frame.
+# The odds of keeping its place before the camera, moving, and resting, before anything is measured.
+ODDS = np.array([0.1, 0.5, 1.0])
 
 
 def smooth(
