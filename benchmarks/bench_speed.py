@@ -25,9 +25,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
+import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from lines import Panel, svg
 from transformers import SamModel
 
 from samodal import masks
@@ -347,8 +347,17 @@ def plot(path: Path, table: list[str]) -> None:
     mine = [(int(row[1]), int(row[2]), float(row[4])) for row in rows if row[0] == rows[-1][0]]
     instances = [(n, ms) for n, frames, ms in mine if frames == CLIP_FRAMES]
     frames = [(frames, ms * frames / 1000) for n, frames, ms in mine if n == 10]
-    panels = [Panel("instances", "ms a frame", instances), Panel("frames", "s", frames)]
-    path.write_text(svg(panels))
+    figure, axes = plt.subplots(1, 2, figsize=(8, 2.8), layout="constrained")
+    for ax, along, up, points in zip(
+        axes, ("instances", "frames"), ("ms a frame", "s"), (instances, frames), strict=True
+    ):
+        x, y = np.array(points).T
+        slope, start = np.polyfit(x, y, 1)
+        ax.axline((0, start), slope=slope, color="lightgrey")
+        ax.plot(x, y, "o")
+        ax.set(xlabel=along, ylabel=up, xlim=(0, None), ylim=(0, None))
+        ax.set_title(f"{start:.3g} + {slope:.3g} x {along}", fontsize=10)
+    figure.savefig(path, metadata={"Date": None})
 
 
 def chosen(options: argparse.Namespace) -> Iterator[tuple[str, str]]:
