@@ -1,7 +1,7 @@
 """Every frame by itself (S-AModal's image level): read with its visible masks, and SAM asked for the full ones."""
 
 from collections.abc import Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import TypeVar
 
@@ -12,6 +12,8 @@ from samodal.answers import AnswerLog
 from samodal.errors import InputError
 from samodal.masks import Rle
 from samodal.motion import EgoMotion
+from samodal.motion.flow import InstanceFlow
+from samodal.motion.observation import Step
 from samodal.prompts import PromptOptions, prompt_rng
 from samodal.sam import AmodalSam
 from samodal.sam.answers import Decoded
@@ -38,6 +40,7 @@ class Frame:
         visible: track id -> visible mask, of the N instances that are seen.
         arrays: the same masks, bool (N, H, W).
         shown: their union.
+        steps: track id -> how what is seen of an instance moved since the frame before, where that is known.
     """
 
     index: int
@@ -45,11 +48,12 @@ class Frame:
     visible: Mapping[int, Rle]
     arrays: np.ndarray
     shown: Rle
+    steps: Mapping[int, Step] = field(default_factory=dict)
 
 
 @dataclass
 class Seen:
-    """A frame that SAM was asked about; `index`, `image`, `visible` and `shown` as in `Frame`.
+    """A frame that SAM was asked about; `index`, `image`, `visible`, `shown` and `steps` as in `Frame`.
 
     Attributes:
         answers: track id -> what SAM says, of the instances that are seen.
@@ -60,6 +64,7 @@ class Seen:
     visible: Mapping[int, Rle]
     shown: Rle
     answers: Mapping[int, Answer]
+    steps: Mapping[int, Step] = field(default_factory=dict)
 
 
 def pairs_of(video: Video, visible: VideoTracks) -> Iterator[tuple[np.ndarray, Mapping[int, Rle]]]:
@@ -106,8 +111,10 @@ def _rle(mask: np.ndarray | Rle | None, size: tuple[int, int]) -> Rle | None:
     return masks.encode(mask != 0) if mask.any() else None
 
 
-def read(frames: Iterable[tuple[np.ndarray, Mapping[int, Rle]]], ego: EgoMotion) -> Iterator[Frame]:
-    """Read frame by frame, and push each to `ego` on the way if that wants to look at it."""
+def read(
+    frames: Iterable[tuple[np.ndarray, Mapping[int, Rle]]], ego: EgoMotion, flow: InstanceFlow | None = None
+) -> Iterator[Frame]:
+    """Read frame by frame, and push each to `flow` and to `ego` on the way, if that wants to look at it."""
     push = getattr(ego, "push", None)
     for index, (image, visible) in enumerate(frames):
         arrays = np.zeros((len(visible), *image.shape[:2]), bool)
@@ -116,7 +123,8 @@ def read(frames: Iterable[tuple[np.ndarray, Mapping[int, Rle]]], ego: EgoMotion)
         shown = np.logical_or.reduce(arrays)
         if push is not None:
             push(image, shown)
-        yield Frame(index, image, visible, arrays, masks.encode(shown))
+        steps = flow.push(image, dict(zip(visible, arrays, strict=True))) if flow else {}
+        yield Frame(index, image, visible, arrays, masks.encode(shown), steps)
 
 
 def ask_sam(
@@ -160,7 +168,7 @@ def ask_sam(
             said = dict(zip(frame.visible, found, strict=True))
             if log is not None:
                 log.add(frame.index, said)
-        yield Seen(frame.index, frame.image, frame.visible, frame.shown, said)
+        yield Seen(frame.index, frame.image, frame.visible, frame.shown, said, frame.steps)
 
 
 def _prompted(

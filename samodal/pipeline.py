@@ -3,11 +3,13 @@
 frames ---------> image embedding, once a frame --+
 visible masks --> points and other prompts -------+--> amodal masks of what is seen --+
 frames ---------> ego-motion, once a frame -------------------------------------------+--> amodal tracks: partly hidden
-                                                       masks completed from other frames, gaps filled
+frames, visible masks --> how what is seen moves -------------------------------------+    masks completed from other
+                                                                                           frames, gaps filled
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import inf
 from pathlib import Path
 from typing import Literal, get_args
@@ -22,6 +24,8 @@ from samodal.each_frame import Frame, Seen, StreamFrame, ask_sam, checked, pairs
 from samodal.errors import InputError
 from samodal.motion import EgoMotion
 from samodal.motion.ego import FixedEgo, FrameEgo
+from samodal.motion.flow import InstanceFlow
+from samodal.motion.observation import Step
 from samodal.motion.odometry import known_ego
 from samodal.motion.perspective import PerspectiveMotion
 from samodal.point_shift import shift_by_point
@@ -52,12 +56,14 @@ class Looked:
         tracks: with amodal masks in the frames that show an instance; nothing in the others.
         ego: the camera's motion.
         scene: of each frame all that any instance shows of itself.
+        steps: track id -> frame -> how what is seen of the instance moved since the frame before, where known.
     """
 
     video: Video
     tracks: VideoTracks
     ego: EgoMotion
     scene: list[masks.Rle]
+    steps: dict[int, dict[int, Step]] = field(default_factory=dict)
 
 
 class AmodalVideoSegmenter:
@@ -156,13 +162,19 @@ class AmodalVideoSegmenter:
         Arguments as of a call; and `log`, the answers that are known already, where those of other frames are added.
         """
         video, visible = _open(video, visible)
-        ego, scene = self._ego_of(len(video)), list[masks.Rle]()
+        ego, scene, steps = (
+            self._ego_of(len(video)),
+            list[masks.Rle](),
+            defaultdict[int, dict[int, Step]](dict),
+        )
         tracks = [Track(t.track_id, t.category_id, t.score, list(t.visible)) for t in visible]
-        frames = read(pairs_of(video, visible), ego)
+        frames = read(pairs_of(video, visible), ego, InstanceFlow())
         # On a CPU, torch's threads wait for each other at every step; work beside them would hold up them all.
         queue = 0 if self.model.device.type == "cpu" and self.model.engine is None else QUEUE
         for seen in self._answers(frames, visible.video_id, self.batch, log, queue):
             scene.append(seen.shown)
+            for track_id, step in seen.steps.items():
+                steps[track_id][seen.index] = step
             for track in tracks:
                 if answer := seen.answers.get(track.track_id):
                     track.amodal[seen.index] = masks.encode(answer.amodal)
@@ -171,7 +183,7 @@ class AmodalVideoSegmenter:
             progress()
         for track in tracks:
             track.score *= _mean([score for score in track.scores if score is not None])
-        return Looked(video, replace(visible, tracks=tracks), ego, scene)
+        return Looked(video, replace(visible, tracks=tracks), ego, scene, dict(steps))
 
     def follow(self, looked: Looked, recover: RecoverMode | None = None) -> VideoTracks:
         """The second half of a call: over time.
@@ -196,8 +208,10 @@ class AmodalVideoSegmenter:
         followed = []
         for track in tracks:
             said = heard.get(track.track_id)
-            votes = said.votes if said else None
-            found = recover_track(track, self.motion, mode, ego=looked.ego, scene=known, votes=votes)
+            votes, steps = said.votes if said else None, looked.steps.get(track.track_id)
+            found = recover_track(
+                track, self.motion, mode, ego=looked.ego, scene=known, votes=votes, steps=steps
+            )
             followed.append(said.marked(found) if said else found)
         return with_depth(replace(looked.tracks, tracks=followed))
 
@@ -249,7 +263,8 @@ class AmodalVideoSegmenter:
         # No stage runs ahead here: what a frame is told must come from the past alone, without delay.
         if self.recover == "reference" and self.points is not None:
             return shift_stream(self._answers(read(pairs, FixedEgo()), video_id, batch), self.points, forget)
-        seen = self._answers(read(pairs, ego), video_id, batch)
+        flow = None if mode == "none" else InstanceFlow()
+        seen = self._answers(read(pairs, ego, flow), video_id, batch)
         refine, points = self.refine and self.recover != "none", None
         if self.points is not None and mode != "none":
             points = follow_points(self.points, look_ahead, self.seed)

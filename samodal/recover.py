@@ -7,7 +7,7 @@ it knows of later frames by then it uses too, in mode `two-sided`. `recover_trac
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Literal
@@ -19,7 +19,7 @@ from samodal.errors import InputError
 from samodal.masks import Rle, Runs
 from samodal.motion import EgoMotion, HiddenInstanceModel, Prediction
 from samodal.motion.ego import FixedEgo
-from samodal.motion.observation import Observation, observe
+from samodal.motion.observation import Observation, Step, observe
 from samodal.motion.refine import hide, refine
 from samodal.motion.scenery import Scenery
 from samodal.motion.votes import Votes, fuse
@@ -63,12 +63,20 @@ class Sighting:
     scenery: Scenery | None
 
     @staticmethod
-    def of(frame: int, visible: Rle, amodal: Rle | None, score: float, scene: Runs | None) -> "Sighting":
-        """The sighting with this amodal mask, measured; `scene` is all that any instance shows of itself."""
+    def of(
+        frame: int,
+        visible: Rle,
+        amodal: Rle | None,
+        score: float,
+        scene: Runs | None,
+        step: Step | None = None,
+    ) -> "Sighting":
+        """The sighting with this amodal mask, measured; `scene` is all that any instance shows of itself, `step` how
+        what is seen moved since the frame before."""
         own, hidden = None, masks.occlusion_rate(amodal, visible)
         scenery = None if scene is None else Scenery(scene, Runs(visible))
         if amodal is not None and hidden is not None:
-            own = observe(frame, amodal, 1.0 - hidden, scenery)
+            own = observe(frame, amodal, 1.0 - hidden, scenery, step)
         return Sighting(frame, visible, own, score, scenery)
 
 
@@ -229,6 +237,7 @@ def recover_track(
     ego: EgoMotion | None = None,
     scene: Sequence[Runs | None] | None = None,
     votes: Votes | None = None,
+    steps: Mapping[int, Step] | None = None,
 ) -> Track:
     """Complete a track where it is partly hidden, and fill the frames in which it is not seen, up to the end.
 
@@ -242,6 +251,7 @@ def recover_track(
         scene: of each frame all that any instance shows of itself. If not given, masks of frames that show the
             instance stay as they are.
         votes: what tracked points say of hidden frames (see `samodal.tracked.votes_of`).
+        steps: frame -> how what is seen of the instance moved since the frame before, where that is known.
 
     Returns:
         A new track. Frames without visible pixels are `hidden` with a mask or `gone` without one, with a reason;
@@ -260,7 +270,7 @@ def recover_track(
         reasons=list(track.reasons),
     )
     recovery = Recovery(motion, ego or FixedEgo(), mode)
-    sightings = {sighting.frame: sighting for sighting in _sightings(track, scene)}
+    sightings = {sighting.frame: sighting for sighting in _sightings(track, scene, steps or {})}
     for sighting in sightings.values():
         recovery.add(sighting)
     for frame in range(len(track)):
@@ -289,7 +299,7 @@ def complete(
     if amodal is None:
         return seen
     shown = masks.area(scenery.visible.rle) if scenery.visible else 0
-    return observe(seen.frame, amodal, shown / masks.area(amodal), scenery)
+    return observe(seen.frame, amodal, shown / masks.area(amodal), scenery, seen.step)
 
 
 def _covered(mask: Rle, scene: Runs | None) -> float:
@@ -298,9 +308,12 @@ def _covered(mask: Rle, scene: Runs | None) -> float:
     return masks.area(masks.intersection([mask, scene.rle])) / area if scene is not None and area else 0.0
 
 
-def _sightings(track: Track, scene: Sequence[Runs | None] | None) -> Iterator[Sighting]:
+def _sightings(
+    track: Track, scene: Sequence[Runs | None] | None, steps: Mapping[int, Step]
+) -> Iterator[Sighting]:
     for frame, (visible, amodal) in enumerate(zip(track.visible, track.amodal, strict=True)):
         if visible is not None and masks.area(visible):
             score = track.scores[frame]
             score = track.score if score is None else score
-            yield Sighting.of(frame, visible, amodal, score, scene[frame] if scene else None)
+            known = scene[frame] if scene else None
+            yield Sighting.of(frame, visible, amodal, score, known, steps.get(frame))

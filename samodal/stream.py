@@ -97,10 +97,11 @@ def follow_stream(
             if track_id not in instances:
                 instances[track_id] = Recovery(motion, ego, mode)
             amodal = masks.encode(answer.amodal)
-            sighting = Sighting.of(frame.index, frame.visible[track_id], amodal, answer.score, scene)
+            seen, step = frame.visible[track_id], frame.steps.get(track_id)
+            sighting = Sighting.of(frame.index, seen, amodal, answer.score, scene, step)
             instances[track_id].add(sighting)
             if sighting.own is not None:
-                shown[track_id] = Shown(frame.index, frame.visible[track_id], amodal)
+                shown[track_id] = Shown(frame.index, seen, amodal)
         if points:
             points.push(frame.image, shown)
         waiting.append((frame.index, scene, {k: answer.points for k, answer in frame.answers.items()}))

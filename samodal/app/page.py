@@ -156,7 +156,10 @@ def build(
                 notes = gr.Markdown(elem_id="notes")
             with gr.Column(scale=1, min_width=300):
                 picked = gr.Dropdown(
-                    [*clips, DEMO], value=None, label="Pick a clip or an image", elem_id="pick"
+                    [*clips, DEMO],
+                    value=clips[0] if clips else None,  # it is open
+                    label="Pick a clip or an image",
+                    elem_id="pick",
                 )
                 uploaded = gr.File(label="or upload one", file_count="multiple", height=130, elem_id="clip")
                 loaded = gr.File(label="Visible masks", file_count="multiple", height=130, elem_id="masks")

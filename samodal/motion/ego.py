@@ -160,15 +160,36 @@ class FrameEgo:
 
 def _work_image(frame: np.ndarray, moving: np.ndarray | None, scale: float) -> tuple[np.ndarray, np.ndarray]:
     """The small grey image, and where it is static (uint8 0/255)."""
-    grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
-    if scale < 1:
-        at_least_one = max(scale, 1 / grey.shape[0])  # pixel of height
-        grey = cv2.resize(grey, None, fx=scale, fy=at_least_one, interpolation=cv2.INTER_AREA)
+    grey = grey_image(frame, scale)
     static = np.full(grey.shape, 255, np.uint8)
     if moving is not None and moving.any():
         small = cv2.resize(moving.astype(np.uint8), grey.shape[::-1], interpolation=cv2.INTER_NEAREST)
         static[cv2.dilate(small, np.ones((2 * MARGIN + 1,) * 2, np.uint8)) > 0] = 0
     return grey, static
+
+
+def grey_image(frame: np.ndarray, scale: float) -> np.ndarray:
+    """uint8 (h, w), a frame (H, W, 3) in grey and smaller."""
+    grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+    if scale < 1:
+        at_least_one = max(scale, 1 / grey.shape[0])  # pixel of height
+        grey = cv2.resize(grey, None, fx=scale, fy=at_least_one, interpolation=cv2.INTER_AREA)
+    return grey
+
+
+def flow_of(
+    grey: np.ndarray, next_grey: np.ndarray, points: np.ndarray, window: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where points (N, 2) of an image are in the next one, float32 (N, 2); and bool (N,), is that inside, and do they
+    flow back to where they were? `window`: side of the square by which a point is known."""
+    sides = window, window
+    moved, found, _ = cv2.calcOpticalFlowPyrLK(grey, next_grey, points[:, None], None, winSize=sides)
+    back, found_back, _ = cv2.calcOpticalFlowPyrLK(next_grey, grey, moved, None, winSize=sides)
+    moved, back = moved.reshape(-1, 2), back.reshape(-1, 2)
+    good = (found.ravel() == 1) & (found_back.ravel() == 1) & (np.abs(points - back).max(1) < 0.5)
+    x, y = np.rint(np.nan_to_num(moved, nan=-1.0)).clip(-1, 1e6).T
+    height, width = next_grey.shape
+    return moved, good & (x >= 0) & (y >= 0) & (x < width) & (y < height)
 
 
 def _follow_corners(
@@ -179,14 +200,10 @@ def _follow_corners(
     corners = cv2.goodFeaturesToTrack(grey, CORNERS, qualityLevel=0.01, minDistance=8, mask=static)
     if corners is None or len(corners) < MIN_INLIERS:
         return nothing, nothing
-    moved, found, _ = cv2.calcOpticalFlowPyrLK(grey, next_grey, corners, None, winSize=(15, 15))
-    back, found_back, _ = cv2.calcOpticalFlowPyrLK(next_grey, grey, moved, None, winSize=(15, 15))
-    corners, moved, back = corners.reshape(-1, 2), moved.reshape(-1, 2), back.reshape(-1, 2)
-    good = (found.ravel() == 1) & (found_back.ravel() == 1) & (np.abs(corners - back).max(1) < 0.5)
-    x, y = np.rint(np.nan_to_num(moved, nan=-1.0)).clip(-1, 1e6).astype(int).T
-    height, width = next_grey.shape
-    good &= (x >= 0) & (y >= 0) & (x < width) & (y < height)
-    good[good] = next_static[y[good], x[good]] > 0
+    corners = corners.reshape(-1, 2)
+    moved, good = flow_of(grey, next_grey, corners, 15)
+    x, y = np.rint(moved[good]).astype(int).T
+    good[good] = next_static[y, x] > 0
     return corners[good].astype(np.float64), moved[good].astype(np.float64)
 
 

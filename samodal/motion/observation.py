@@ -1,7 +1,7 @@
 """What the seen frames say about an instance: centre and size of its masks, and how far to trust them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import cv2
@@ -20,6 +20,25 @@ UNKNOWN = 10.0  # standard deviation of what a cut mask does not tell, in units 
 
 
 @dataclass(frozen=True, eq=False)
+class Step:
+    """A point p of an instance in the frame before is now at `end` + `zoom` (p - `start`).
+
+    Attributes:
+        start: (x, y) the middle of the corners that were followed, in the frame before.
+        end: (x, y) where that is now.
+        zoom: how much larger the instance appears.
+        sigma: standard deviation of `end`, in pixels.
+        zoom_sigma: standard deviation of log(zoom).
+    """
+
+    start: np.ndarray
+    end: np.ndarray
+    zoom: float
+    sigma: float
+    zoom_sigma: float
+
+
+@dataclass(frozen=True, eq=False)
 class Observation:
     """One frame in which the instance was seen.
 
@@ -34,6 +53,7 @@ class Observation:
         cut: for each edge, whether the image border cuts the mask there.
         sure: float32 (h + 2 m, w + 2 m), the box with a margin of m = `margin` pixels on every side: 1 where it was
             seen whether the instance is there, `GUESS` where another instance hides it.
+        step: how what is seen moved since the frame before; None: not known.
     """
 
     frame: int
@@ -45,6 +65,7 @@ class Observation:
     edges: np.ndarray
     cut: np.ndarray
     sure: np.ndarray
+    step: Step | None = None
 
     @cached_property
     def is_cut(self) -> bool:
@@ -71,7 +92,13 @@ class Observation:
         return distance, self.edges[:2] + 0.5 - self.margin
 
 
-def observe(frame: int, mask: Rle, visible_fraction: float, scenery: Scenery | None = None) -> Observation:
+def observe(
+    frame: int,
+    mask: Rle,
+    visible_fraction: float,
+    scenery: Scenery | None = None,
+    step: Step | None = None,
+) -> Observation:
     """Measure an amodal mask that has at least one pixel.
 
     Args:
@@ -79,6 +106,7 @@ def observe(frame: int, mask: Rle, visible_fraction: float, scenery: Scenery | N
         mask: the amodal mask.
         visible_fraction: visible area / amodal area.
         scenery: what the frame shows; None: nothing is known to hide anything.
+        step: how what is seen moved since the frame before.
     """
     height, width = size = (mask["size"][0], mask["size"][1])
     shape, x, y = masks.decode_box(mask)
@@ -96,7 +124,9 @@ def observe(frame: int, mask: Rle, visible_fraction: float, scenery: Scenery | N
         unsure = scenery.others(window) | ~scenery.scene.inside(window)
         sure = np.where(unsure, np.float32(GUESS), np.float32(1))
     shape = np.ascontiguousarray(shape)
-    return Observation(frame, size, shape, float(visible_fraction), center, total**0.5, edges, cut, sure)
+    return Observation(
+        frame, size, shape, float(visible_fraction), center, total**0.5, edges, cut, sure, step
+    )
 
 
 def _margin(shape: np.ndarray) -> int:
@@ -154,7 +184,8 @@ class Measurements:
 def measure(observations: Sequence[Observation]) -> Measurements:
     """Measurements with standard deviations: larger the less a mask can be trusted.
 
-    A mask that the image border cuts is measured by its free edges, compared with the best whole mask.
+    A mask that the image border cuts is measured by its free edges, compared with the best whole mask. Where steps are
+    known, they tell how much of the change from frame to frame is the masks' noise.
     """
     trusted = trust(observations)
     whole = [(t, o) for t, o in zip(trusted, observations, strict=True) if not o.is_cut]
@@ -169,13 +200,53 @@ def measure(observations: Sequence[Observation]) -> Measurements:
     lacking = 1.0 - np.where(cut, _as_expected(frames, scales), shrunk(observations))
     # A mask that lacks a part is off to one side, which is worse than the noise of one that was guessed whole.
     noise = 0.015 + 0.1 * hidden**2 + 4.0 * lacking**2
-    return Measurements(
+    measured = Measurements(
         frames,
         centers,
         scales,
         feet,
         center_sigmas + (PIXEL + noise * scales)[:, None],
         size_sigmas + noise + PIXEL / scales,
+    )
+    return _along_steps(measured, [o.step for o in observations])
+
+
+def _along_steps(measured: Measurements, steps: Sequence[Step | None]) -> Measurements:
+    """The most likely centres and sizes, given what the masks and the steps between neighbouring frames say.
+
+    By least squares: x, y and the logarithm of the size each have a tridiagonal system of normal equations.
+    """
+    known = [
+        (k, step)
+        for k, step in enumerate(steps)
+        if step is not None and k and measured.frames[k] == measured.frames[k - 1] + 1
+    ]
+    if not known:
+        return measured
+    values = np.vstack([measured.centers.T, np.log(measured.scales)])
+    sigmas = np.vstack([measured.center_sigmas.T, measured.size_sigmas])
+    information = np.eye(len(steps)) * (sigmas**-2)[:, :, None]
+    total = values * sigmas**-2
+    for k, step in known:  # value[k] = grows * value[k - 1] + moves, give or take the step's errors
+        far = step.zoom_sigma * (values[:2, k] - step.end)
+        weight = 1 / (np.append(step.sigma, step.zoom_sigma)[[0, 0, 1]] ** 2 + np.append(far, 0.0) ** 2)
+        grows = np.array([step.zoom, step.zoom, 1.0])
+        moves = np.append(step.end - step.zoom * step.start, np.log(step.zoom))
+        information[:, k, k] += weight
+        information[:, k - 1, k - 1] += weight * grows**2
+        information[:, k, k - 1] -= weight * grows
+        information[:, k - 1, k] -= weight * grows
+        total[:, k] += weight * moves
+        total[:, k - 1] -= weight * grows * moves
+    covariance = np.linalg.inv(information)
+    x, y, log_scale = (covariance @ total[:, :, None])[:, :, 0]
+    sigmas = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
+    return replace(
+        measured,
+        centers=np.column_stack([x, y]),
+        scales=np.exp(log_scale),
+        center_sigmas=sigmas[:2].T,
+        size_sigmas=sigmas[2],
     )
 
 

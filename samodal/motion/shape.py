@@ -9,7 +9,7 @@ import numpy as np
 from samodal import masks
 from samodal.masks import Rle, Window
 from samodal.motion import Prediction
-from samodal.motion.observation import Observation, trust
+from samodal.motion.observation import Observation, measure, trust
 
 SOURCES = 8  # at most so many masks are averaged
 CUT = 0.25  # worth of a mask that the image border cuts, beside a whole one
@@ -79,10 +79,9 @@ def blend(
         reach: how far beyond the image the patch may extend, in pixels.
     """
     chosen = [int(k) for k in np.argsort(-weights, kind="stable")[:SOURCES] if weights[k] > 0]
-    zooms = [target.scale / observations[k].scale for k in chosen]
-    shifts = [
-        np.asarray(target.center) - z * observations[k].center for k, z in zip(chosen, zooms, strict=True)
-    ]
+    measured = measure(observations)
+    zooms = target.scale / measured.scales[chosen]
+    shifts = np.asarray(target.center) - zooms[:, None] * measured.centers[chosen]
     boxes = np.array(
         [z * observations[k].edges + np.tile(s, 2) for k, z, s in zip(chosen, zooms, shifts, strict=True)]
     )

@@ -188,12 +188,13 @@ def test_what_is_wrong_is_said_and_nothing_is_lost(page, case: Path) -> None:
 
 
 def test_a_clip_of_the_command_line_is_shown_at_once_also_on_a_narrow_screen(
-    browser, addresses: list[str]
+    browser, addresses: list[str], case: Path
 ) -> None:
     page = browser.new_page(viewport={"width": 400, "height": 800})
     page.set_default_timeout(60_000)
     page.goto(addresses[1])
     says(page, f"Frame 0 of 0 to {FRAMES - 1}")
+    assert page.locator("#pick input").input_value() == str(case / "clip.mp4")
     click(page, 160, 100)
     says(page, "clicked")
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
