@@ -31,7 +31,7 @@ from samodal.motion.perspective import PerspectiveMotion
 from samodal.point_shift import shift_by_point
 from samodal.prompts import STRATEGIES, PromptOptions, load_saliency
 from samodal.recover import Mode, recover_track
-from samodal.rejoin import rejoin
+from samodal.rejoin import parts_of, rejoin
 from samodal.sam import AmodalSam
 from samodal.sam.config import PROMPT_KINDS
 from samodal.stream import FORGET, FrameResult, InstanceResult, follow_stream, shift_stream
@@ -208,7 +208,9 @@ class AmodalVideoSegmenter:
         followed = []
         for track in tracks:
             said = heard.get(track.track_id)
-            votes, steps = said.votes if said else None, looked.steps.get(track.track_id)
+            votes, steps = said.votes if said else None, dict[int, Step]()
+            for part in parts_of(track, looked.tracks.tracks):
+                steps |= looked.steps.get(part, {})
             found = recover_track(
                 track, self.motion, mode, ego=looked.ego, scene=known, votes=votes, steps=steps
             )

@@ -61,6 +61,15 @@ def rejoin(tracks: Sequence[Track], motion: HiddenInstanceModel, ego: EgoMotion)
     return joined
 
 
+def parts_of(joined: Track, tracks: Sequence[Track]) -> list[int]:
+    """Ids of the tracks that a track of `rejoin` is made of."""
+    return [
+        track.track_id
+        for track in tracks
+        if any(a is b is not None for a, b in zip(track.visible, joined.visible, strict=True))
+    ]
+
+
 def _seen(track: Track) -> list[int]:
     """The frames that show an instance and have its mask."""
     pairs = enumerate(zip(track.visible, track.amodal, strict=True))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from samodal import masks
 from samodal.motion.ego import FixedEgo
 from samodal.motion.perspective import PerspectiveMotion
-from samodal.rejoin import rejoin
+from samodal.rejoin import parts_of, rejoin
 from samodal.video import Track
 
 SIZE, FRAMES = (60, 120), 20
@@ -54,6 +54,11 @@ def test_others_stay_apart() -> None:
     assert len(joined(first, car(2, range(12, 20), start=60))) == 2, "another place"
     assert len(joined(first, car(2, range(6, 20)))) == 2, "both seen at once"
     assert len(joined(first, car(2, range(8, 20)))) == 2, "no gap: the segmentation has told them apart"
+
+
+def test_what_a_track_is_made_of_is_known() -> None:
+    tracks = [car(1, range(0, 5)), car(2, range(0, 20), start=70, speed=0), car(3, range(8, 20))]
+    assert [parts_of(track, tracks) for track in joined(*tracks)] == [[1, 3], [2]]
 
 
 def test_the_best_fit_wins_and_chains_join() -> None:

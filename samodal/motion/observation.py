@@ -16,6 +16,8 @@ GROWING = 0.15  # nor to grow by more than this (things come near more often tha
 SCATTER = 0.6  # and counts as too small when it is below this share of what is expected
 GUESS = 0.05  # what a guessed pixel counts beside a seen one
 PIXEL = 0.15  # standard deviation of a centre, in pixels, of the best of masks
+SILHOUETTE = 16  # pixels of a silhouette's side,
+REACH = 2.8  # which is so many sizes of the instance
 UNKNOWN = 10.0  # standard deviation of what a cut mask does not tell, in units of the size
 
 
@@ -90,6 +92,19 @@ class Observation:
         distance = cv2.distanceTransform(inside, cv2.DIST_L2, 3)
         distance -= cv2.distanceTransform(1 - inside, cv2.DIST_L2, 3)
         return distance, self.edges[:2] + 0.5 - self.margin
+
+    @cached_property
+    def silhouette(self) -> np.ndarray:
+        """The shape regardless of place and size, float32 (256,): 16 x 16 pixels around the centre, 1 inside, -1
+        outside, in between at the edge."""
+        distance, corner = self.signed_distance
+        zoom = SILHOUETTE / REACH / self.scale
+        shift = (SILHOUETTE - 1) / 2 - zoom * (self.center - corner)
+        place = np.array([[zoom, 0, shift[0]], [0, zoom, shift[1]]])
+        small = cv2.warpAffine(
+            distance, place, (SILHOUETTE, SILHOUETTE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
+        return (2 * zoom * small).clip(-1, 1).ravel()
 
 
 def observe(

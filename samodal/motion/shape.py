@@ -10,6 +10,7 @@ from samodal import masks
 from samodal.masks import Rle, Window
 from samodal.motion import Prediction
 from samodal.motion.observation import Observation, measure, trust
+from samodal.motion.rhythm import in_step
 
 SOURCES = 8  # at most so many masks are averaged
 CUT = 0.25  # worth of a mask that the image border cuts, beside a whole one
@@ -53,7 +54,7 @@ def carry(observations: Sequence[Observation], frame: int, target: Prediction, r
     """The amodal mask of a hidden instance.
 
     Masks near in time and well seen count more, so between two sightings one shape passes into the other, and what
-    differs from frame to frame (a walker's legs, a network's noise) is evened out.
+    differs from frame to frame (a network's noise) is evened out. Of who walks, masks of the same phase count most.
 
     Args:
         observations: at least one, from before the gap and, where known, from behind it.
@@ -63,7 +64,7 @@ def carry(observations: Sequence[Observation], frame: int, target: Prediction, r
     """
     worth = trust(observations) * [CUT if o.is_cut else 1.0 for o in observations]
     weights = np.where(worth < worth.max() / 2, 0.0, worth**2)
-    weights = weights / [abs(frame - o.frame) for o in observations]
+    weights = weights * in_step(observations, worth, frame) / [abs(frame - o.frame) for o in observations]
     return blend(observations, weights, target, reach)
 
 

@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from samodal import masks
+from samodal.motion import Prediction
+from samodal.motion.observation import Observation, observe
+from samodal.motion.rhythm import find_period, in_step
+from samodal.motion.shape import carry
+
+H, W = 120, 200
+
+
+def walker(frame: int, period: float, size: float = 1.0, speed: float = 2.0) -> np.ndarray:
+    """A body on two legs that open and close, walking to the right."""
+    y, x = np.mgrid[:H, :W] / size
+    x = x - 20 / size - speed * frame / size
+    swing = 8 * np.sin(2 * np.pi * frame / period) * (y - 35) / 25
+    body = (np.abs(x) < 6) & (y >= 5) & (y < 35)
+    legs = (np.abs(np.abs(x) - np.abs(swing)) < 3) & (y >= 35) & (y < 60)
+    return body | legs
+
+
+def seen(frames, period: float, **looks: float) -> list[Observation]:
+    return [observe(k, masks.encode(walker(k, period, **looks)), 1.0) for k in frames]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.floats(9, 22), st.floats(0.7, 1.5), st.integers(0, 5))
+def test_legs_repeat_twice_a_cycle(period, size, first):
+    observations = seen(range(first, first + 26), period, size=size, speed=1.0)
+    found = find_period(observations, np.ones(26))
+    assert found is not None
+    assert found == pytest.approx(period / 2, rel=0.08)
+
+
+@pytest.mark.parametrize("change", ["nothing", "slow", "noise"])
+def test_what_does_not_repeat_has_no_rhythm(change):
+    rng = np.random.default_rng(0)
+    observations = []
+    for k in range(26):
+        mask = np.zeros((H, W), bool)
+        width = 40 + {"nothing": 0, "slow": k, "noise": rng.integers(-3, 4)}[change]
+        mask[30:60, 20 + k : 20 + k + width] = True
+        observations.append(observe(k, masks.encode(mask), 1.0))
+    assert find_period(observations, np.ones(26)) is None
+    assert (in_step(observations, np.ones(26), 40) == 1).all()
+
+
+def test_too_little_says_nothing():
+    observations = seen(range(26), 12)
+    assert find_period(observations[:7], np.ones(7)) is None
+    assert find_period(observations, np.full(26, 0.4)) is None, "all of them are badly seen"
+
+
+def test_a_hidden_walker_goes_on_walking():
+    """Behind a bus, the legs are where they would be: nearer to the truth than the mean of all masks."""
+    period, hidden = 14.0, range(24, 40)
+    observations = seen([*range(24), *range(40, 52)], period)
+    assert in_step(observations, np.ones(36), 31) == pytest.approx(
+        np.exp(2 * (np.cos(2 * np.pi * (31 - np.array([o.frame for o in observations])) / 7) - 1)), abs=0.3
+    )
+    scores, blurred = [], []
+    for frame in hidden:
+        truth = observe(frame, masks.encode(walker(frame, period)), 1.0)
+        there = Prediction((float(truth.center[0]), float(truth.center[1])), truth.scale, 0.0, 0.0)
+        scores.append(masks.iou(carry(observations, frame, there).mask((H, W)), truth.amodal))
+        other = carry(observations[:7], frame, there).mask((H, W))  # too few to tell the rhythm
+        blurred.append(masks.iou(other, truth.amodal))
+    assert np.mean(scores) > 0.85
+    assert np.mean(scores) > np.mean(blurred) + 0.05
