@@ -10,6 +10,7 @@ whose masks are withheld for a while, and then compared with what the rules say 
 
 import argparse
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from multiprocessing import Pool
@@ -23,10 +24,13 @@ from samodal import masks
 from samodal.data.labelled_files import read_labelled
 from samodal.data.synthetic import make_clip
 from samodal.data.visible import read_visible
+from samodal.each_frame import pairs_of, read
 from samodal.masks import Rle, Runs
 from samodal.motion import EgoMotion, HiddenInstanceModel
 from samodal.motion.baselines import ConstantVelocity, HoldLast
 from samodal.motion.ego import FixedEgo, FrameEgo
+from samodal.motion.flow import InstanceFlow
+from samodal.motion.observation import Step
 from samodal.motion.perspective import PerspectiveMotion
 from samodal.point_shift import shift_by_point
 from samodal.prompts import pick_points, prompt_rng
@@ -56,6 +60,7 @@ class Case:
         known: tracks with visible masks, and amodal masks in the frames that show something.
         truth: of each track the amodal masks of the frames to be judged; others None.
         ego: the camera's motion.
+        steps: track id -> frame -> how what is seen of the instance moved since the frame before.
         seed: of the points that the original's rule goes by.
         withheld: frames in which the judged track is in plain sight, and in truth nothing hides it. The rules are
             not told what else they show: it would prove the track to be elsewhere.
@@ -65,6 +70,7 @@ class Case:
     known: VideoTracks
     truth: list[list[Rle | None]]
     ego: EgoMotion
+    steps: dict[int, dict[int, Step]]
     seed: int
     withheld: range = range(0)
 
@@ -87,12 +93,8 @@ class Judged:
 def world_case(seed: int, frames: int, preset: str) -> Case:
     """A clip of the procedural world."""
     clip = make_clip(seed, frames, preset=preset)
-    ego, tracks, truth = FrameEgo(), [], []
-    for index in range(frames):
-        shown = masks.union(
-            [t.visible[index] for t in clip.truth if t.visible[index]] or [masks.empty(clip.video.size)]
-        )
-        ego.push(clip.video[index], masks.decode(shown))
+    ego, steps = looked_at(clip.video, clip.truth)
+    tracks, truth = [], []
     for track in clip.truth:
         seen = [masks.area(rle) > 0 for rle in track.visible]
         if any(seen):
@@ -100,7 +102,16 @@ def world_case(seed: int, frames: int, preset: str) -> Case:
             tracks.append(Track(track.track_id, track.category_id, 1.0, list(track.visible), amodal))
             hidden = [None if is_seen else rle for rle, is_seen in zip(track.amodal, seen, strict=True)]
             truth.append([rle if any(seen[:frame]) else None for frame, rle in enumerate(hidden)])
-    return Case(clip.video, replace(clip.truth, tracks=tracks), truth, ego, seed)
+    return Case(clip.video, replace(clip.truth, tracks=tracks), truth, ego, steps, seed)
+
+
+def looked_at(video: Video, tracks: VideoTracks) -> tuple[EgoMotion, dict[int, dict[int, Step]]]:
+    """The motion of the camera and of the instances, see `Case`."""
+    ego, steps = FrameEgo(), defaultdict[int, dict[int, Step]](dict)
+    for frame in read(pairs_of(video, tracks), ego, InstanceFlow()):
+        for track_id, step in frame.steps.items():
+            steps[track_id][frame.index] = step
+    return ego, steps
 
 
 def withheld_cases(video: Video | None, tracks: VideoTracks, length: int, most: int = 20) -> Iterator[Case]:
@@ -108,12 +119,7 @@ def withheld_cases(video: Video | None, tracks: VideoTracks, length: int, most: 
 
     A track must be seen without a break, and not at the image border, from before to behind what is withheld.
     """
-    ego: EgoMotion = FixedEgo()
-    if video is not None:
-        ego = FrameEgo()
-        for index, frame in enumerate(video):
-            shown = [t.visible[index] for t in tracks if t.visible[index]]
-            ego.push(frame, masks.decode(masks.union(shown)) if shown else None)
+    ego, steps = (FixedEgo(), {}) if video is None else looked_at(video, tracks)
     found = 0
     for track in tracks:
         whole = [_is_whole(rle) for rle in track.visible]
@@ -137,7 +143,7 @@ def withheld_cases(video: Video | None, tracks: VideoTracks, length: int, most: 
             # The withheld track comes first: only this one is judged.
             known = VideoTracks(tracks.size, len(shown), [one, *others], tracks.video_id)
             withheld = range(start - shown.start, start - shown.start + length)
-            yield Case(video, known, [truth], ego, found, withheld)
+            yield Case(video, known, [truth], ego, steps, found, withheld)
             found += 1
             start += length + BEFORE
 
@@ -186,9 +192,14 @@ def judge(case: Case, group: str, reference: bool) -> list[Judged]:
 
 
 def _recovered(case: Case, scene: list[Runs | None], motion: HiddenInstanceModel, mode: Mode) -> list[Track]:
-    known = None if isinstance(motion, HoldLast | ConstantVelocity) else scene
     judged = case.known.tracks[: len(case.truth)]
-    return [recover_track(track, motion, mode, ego=case.ego, scene=known) for track in judged]
+    if isinstance(motion, HoldLast | ConstantVelocity):
+        return [recover_track(track, motion, mode, ego=case.ego) for track in judged]
+    ways = [case.steps.get(track.track_id) for track in judged]
+    return [
+        recover_track(track, motion, mode, ego=case.ego, scene=scene, steps=steps)
+        for track, steps in zip(judged, ways, strict=True)
+    ]
 
 
 def _scene(tracks: VideoTracks) -> list[Runs]:

@@ -184,16 +184,26 @@ class Measurements:
         centers: (n, 2) pixels.
         scales: (n,) pixels.
         feet: (n,) how far below the centre the mask ends, in sizes.
-        center_sigmas: (n, 2) standard deviations in pixels.
-        size_sigmas: (n,) standard deviations of log(scale).
+        center_noise: (2, n, n) covariance of the errors of x, and of those of y, in pixels.
+        size_noise: (n, n) covariance of the errors of log(scale).
     """
 
     frames: np.ndarray
     centers: np.ndarray
     scales: np.ndarray
     feet: np.ndarray
-    center_sigmas: np.ndarray
-    size_sigmas: np.ndarray
+    center_noise: np.ndarray
+    size_noise: np.ndarray
+
+    @property
+    def center_sigmas(self) -> np.ndarray:
+        """(n, 2) standard deviations in pixels."""
+        return np.sqrt(np.diagonal(self.center_noise, axis1=1, axis2=2).T)
+
+    @property
+    def size_sigmas(self) -> np.ndarray:
+        """(n,) standard deviations of log(scale)."""
+        return np.sqrt(np.diagonal(self.size_noise))
 
 
 def measure(observations: Sequence[Observation]) -> Measurements:
@@ -215,14 +225,11 @@ def measure(observations: Sequence[Observation]) -> Measurements:
     lacking = 1.0 - np.where(cut, _as_expected(frames, scales), shrunk(observations))
     # A mask that lacks a part is off to one side, which is worse than the noise of one that was guessed whole.
     noise = 0.015 + 0.1 * hidden**2 + 4.0 * lacking**2
-    measured = Measurements(
-        frames,
-        centers,
-        scales,
-        feet,
-        center_sigmas + (PIXEL + noise * scales)[:, None],
-        size_sigmas + noise + PIXEL / scales,
+    sigmas = np.column_stack(
+        [center_sigmas + (PIXEL + noise * scales)[:, None], size_sigmas + noise + PIXEL / scales]
     )
+    errors = np.eye(len(frames)) * (sigmas.T**2)[:, :, None]
+    measured = Measurements(frames, centers, scales, feet, errors[:2], errors[2])
     return _along_steps(measured, [o.step for o in observations])
 
 
@@ -239,9 +246,9 @@ def _along_steps(measured: Measurements, steps: Sequence[Step | None]) -> Measur
     if not known:
         return measured
     values = np.vstack([measured.centers.T, np.log(measured.scales)])
-    sigmas = np.vstack([measured.center_sigmas.T, measured.size_sigmas])
-    information = np.eye(len(steps)) * (sigmas**-2)[:, :, None]
-    total = values * sigmas**-2
+    trusted = np.vstack([measured.center_sigmas.T, measured.size_sigmas]) ** -2
+    information = np.eye(len(steps)) * trusted[:, :, None]
+    total = values * trusted
     for k, step in known:  # value[k] = grows * value[k - 1] + moves, give or take the step's errors
         far = step.zoom_sigma * (values[:2, k] - step.end)
         weight = 1 / (np.append(step.sigma, step.zoom_sigma)[[0, 0, 1]] ** 2 + np.append(far, 0.0) ** 2)
@@ -253,15 +260,14 @@ def _along_steps(measured: Measurements, steps: Sequence[Step | None]) -> Measur
         information[:, k - 1, k] -= weight * grows
         total[:, k] += weight * moves
         total[:, k - 1] -= weight * grows * moves
-    covariance = np.linalg.inv(information)
+    covariance = np.linalg.inv(information)  # what steps chain together errs together
     x, y, log_scale = (covariance @ total[:, :, None])[:, :, 0]
-    sigmas = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
     return replace(
         measured,
         centers=np.column_stack([x, y]),
         scales=np.exp(log_scale),
-        center_sigmas=sigmas[:2].T,
-        size_sigmas=sigmas[2],
+        center_noise=covariance[:2],
+        size_noise=covariance[2],
     )
 
 

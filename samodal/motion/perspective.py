@@ -56,7 +56,8 @@ class PerspectiveMotion:
         motions = [ego.between(int(k), before[-1].frame).then(onward) for k in measured.frames]
         turned, in_front = _turn(measured.centers, motions)
         turned = turned - middle
-        center_sigmas = np.where(in_front[:, None], measured.center_sigmas, 10.0 * width)
+        center_noise = measured.center_noise * np.outer(in_front, in_front)
+        center_noise = center_noise + np.diag(np.where(in_front, 0.0, (10.0 * width) ** 2))
 
         known = np.flatnonzero(measured.size_sigmas[: len(before)] < WELL_KNOWN)
         size = float(measured.scales[known[-1] if len(known) else len(before) - 1])
@@ -67,7 +68,7 @@ class PerspectiveMotion:
         smoothed, depth_sigmas = smooth(
             measured.frames,
             depths,
-            measured.size_sigmas * depths,
+            measured.size_noise * np.outer(depths, depths),
             frames,
             **vars(self.depth),
             still=(still[:-1, 2], still[:, 2]),
@@ -75,12 +76,13 @@ class PerspectiveMotion:
         smoothed = np.maximum(smoothed, NEAREST)
         depth = smoothed[-1]
 
+        closeness = np.outer(smoothed[:-1], smoothed[:-1])
         center, variance = middle.copy(), 0.0
         for axis, wander in enumerate((self.across, self.upright)):
             place, sigma = smooth(
                 measured.frames,
                 turned[:, axis] * smoothed[:-1],
-                center_sigmas[:, axis] * smoothed[:-1],
+                center_noise[axis] * closeness,
                 now,
                 velocity=wander.velocity * size,
                 change=wander.change * size,

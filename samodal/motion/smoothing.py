@@ -2,7 +2,7 @@
 
 import numpy as np
 
-TRUST = 5  # how many values' worth of trust the given standard deviations have, when the residuals disagree
+TRUST = 5  # how many values' worth of trust the given noise has, when the residuals disagree
 PARKED = 0.05  # share of the usual change of velocity that a thing at rest is granted
 # The camera's way is not known exactly: so a thing at rest is granted
 UNEVEN = 0.3  # this share of the speed that the camera's way gives it,
@@ -14,7 +14,7 @@ ODDS = np.array([0.1, 0.5, 1.0])
 def smooth(
     times: np.ndarray,
     values: np.ndarray,
-    sigmas: np.ndarray,
+    noise: np.ndarray,
     at: np.ndarray,
     *,
     velocity: float,
@@ -30,7 +30,7 @@ def smooth(
     Args:
         times: (n,) frames, ascending.
         values: (n,) measured values.
-        sigmas: (n,) standard deviations of the values.
+        noise: (n, n) covariance of the values' errors.
         at: (m,) frames to estimate.
         velocity: standard deviation of the velocity at the first time, before anything is measured.
         change: standard deviation of the change of velocity in one frame.
@@ -45,7 +45,7 @@ def smooth(
     means, variances, evidence = constant_velocity(
         times,
         np.array([values, values - before, values - before]),
-        sigmas,
+        noise,
         at,
         np.array([0.0, velocity, UNEVEN * speed]),
         np.array([PARKED * change, change, PARKED * change + JERK * speed]),
@@ -60,7 +60,7 @@ def smooth(
 def constant_velocity(
     times: np.ndarray,
     values: np.ndarray,
-    sigmas: np.ndarray,
+    noise: np.ndarray,
     at: np.ndarray,
     velocity: np.ndarray,
     change: np.ndarray,
@@ -71,21 +71,22 @@ def constant_velocity(
     This is what a Kalman filter (values before `at`) and a Rauch-Tung-Striebel smoother (values on both sides) of
     the constant-velocity model give, in closed form: all states are jointly Gaussian, so a few dozen values need
     one small linear system instead of two passes. The variances are then scaled by the misfit of the values: what
-    moved more wildly than `sigmas` and `change` say is predicted with less confidence.
+    moved more wildly than `noise` and `change` say is predicted with less confidence.
     """
     n = len(times)
-    weights = sigmas**-2.0
+    weights = 1 / np.diagonal(noise)
+    least = float(np.diagonal(noise).min())
     level = (values @ weights / weights.sum())[:, None]
     t = np.concatenate([times, at]).astype(np.float64) - min(times[0], at[0])
     early, apart = np.minimum.outer(t, t), np.abs(np.subtract.outer(t, t))
-    anywhere = (10.0 * (np.ptp(values) + sigmas.min())) ** 2  # the start may lie anywhere
+    anywhere = (10.0 * (np.ptp(values) + least**0.5)) ** 2  # the start may lie anywhere
     steady, wandering = np.outer(t, t), early**3 / 3 + early**2 * apart / 2
     cov = anywhere + velocity[:, None, None] ** 2 * steady + change[:, None, None] ** 2 * wandering
-    known, to_known = cov[:, :n, :n] + np.diag(sigmas**2), cov[:, :n, n:]
+    known, to_known = cov[:, :n, :n] + noise, cov[:, :n, n:]
     solved = np.linalg.solve(known, np.concatenate([(values - level)[:, :, None], to_known], axis=2))
     residual, gain = solved[:, :, 0], solved[:, :, 1:]
     misfit = ((residual * (values - level)).sum(1) + TRUST) / (n + TRUST)
     variance = np.diagonal(cov[:, n:, n:], axis1=1, axis2=2) - (gain * to_known).sum(1)
     evidence = -0.5 * (np.linalg.slogdet(known)[1] + (n + TRUST) * np.log(misfit))
     mean = level + (residual[:, None] @ to_known)[:, 0]
-    return mean, np.maximum(variance, 1e-3 * sigmas.min() ** 2) * misfit[:, None], evidence
+    return mean, np.maximum(variance, 1e-3 * least) * misfit[:, None], evidence

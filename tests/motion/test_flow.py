@@ -5,8 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from samodal import masks
+from samodal.motion.ego import FixedEgo
 from samodal.motion.flow import InstanceFlow, fit_step
 from samodal.motion.observation import Step, measure, observe
+from samodal.motion.perspective import PerspectiveMotion
 
 H, W = 180, 320
 
@@ -130,3 +132,22 @@ def test_a_step_counts_only_between_neighbouring_frames():
     first = [observe(0, rectangle(100, 40), 1.0, step=step)]
     assert measure(seen).centers.tolist() == [[119.5, 79.5], [123.5, 79.5]]
     assert measure(first).centers.tolist() == [[119.5, 79.5]]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(2, 45), st.integers(0, 2**32 - 1))
+def test_whatever_is_measured_can_be_followed(n, seed):
+    """Masks that the border cuts on any side, jump, and vanish, chained by steps of any kind."""
+    rng = np.random.default_rng(seed)
+    seen = []
+    for k in range(n):
+        x, y = rng.integers(-60, W), rng.integers(-60, H)
+        mask = np.zeros((H, W), bool)
+        mask[max(0, y) : max(1, y + rng.integers(1, 300)), max(0, x) : max(1, x + rng.integers(1, 400))] = (
+            True
+        )
+        zoom, sigma, zoom_sigma = rng.uniform(0.83, 1.2), 10 ** rng.uniform(-1, 1), 10 ** rng.uniform(-2, 0)
+        step = Step(rng.uniform(0, W, 2), rng.uniform(0, W, 2), zoom, sigma, zoom_sigma)
+        seen.append(observe(k, masks.encode(mask), rng.uniform(), step=step if rng.uniform() < 0.8 else None))
+    found = PerspectiveMotion().predict(seen, n + 3, FixedEgo())
+    assert np.isfinite([*found.center, found.scale, found.sigma, found.size_sigma]).all()

@@ -36,7 +36,9 @@ def test_equals_kalman_filter_and_rts_smoother():
     values = 3.0 + 0.7 * times + rng.normal(0, 0.5, len(times))
     sigmas = rng.uniform(0.3, 1.0, len(times))
     of_one = np.array([2.0]), np.array([0.1])
-    (mean,), (variance,), _ = constant_velocity(times, values[None], sigmas, np.arange(18), *of_one)
+    (mean,), (variance,), _ = constant_velocity(
+        times, values[None], np.diag(sigmas**2), np.arange(18), *of_one
+    )
     expected = kalman_rts(times, values, sigmas, 2.0, 0.1)
     assert np.allclose(mean, expected[:, 0], atol=1e-2)
     scale = variance**0.5 / expected[:, 1]  # one factor for all, from the misfit of the values
@@ -46,8 +48,8 @@ def test_equals_kalman_filter_and_rts_smoother():
 def test_a_wild_thing_is_predicted_with_less_confidence():
     times, at = np.arange(20), np.array([30])
     options = {"velocity": 1.0, "change": 0.01}
-    _, calm = smooth(times, times * 0.5, np.ones(20), at, **options)
-    _, wild = smooth(times, times * 0.5 + 4.0 * (-1.0) ** times, np.ones(20), at, **options)
+    _, calm = smooth(times, times * 0.5, np.eye(20), at, **options)
+    _, wild = smooth(times, times * 0.5 + 4.0 * (-1.0) ** times, np.eye(20), at, **options)
     assert wild[0] > 2 * calm[0]
 
 
@@ -55,23 +57,35 @@ def test_a_wild_thing_is_predicted_with_less_confidence():
 def test_a_straight_line_goes_on(slope, start, count):
     times = np.arange(count)
     mean, _ = smooth(
-        times, start + slope * times, np.full(count, 1e-2), np.array([count + 9]), velocity=50.0, change=1e-3
+        times, start + slope * times, 1e-4 * np.eye(count), np.array([count + 9]), velocity=50.0, change=1e-3
     )
     assert abs(mean[0] - (start + slope * (count + 9))) < 0.02 * abs(slope) + 0.05
 
 
 def test_uncertainty_grows_into_the_gap_and_shrinks_with_a_far_side():
     times, values, at = np.arange(10), np.zeros(10), np.arange(10, 30)
-    _, ahead = smooth(times, values, np.ones(10), at, velocity=1.0, change=0.05)
+    _, ahead = smooth(times, values, np.eye(10), at, velocity=1.0, change=0.05)
     assert (np.diff(ahead) > 0).all()
     both = np.concatenate([times, np.arange(30, 35)])
-    _, between = smooth(both, np.zeros(15), np.ones(15), at, velocity=1.0, change=0.05)
+    _, between = smooth(both, np.zeros(15), np.eye(15), at, velocity=1.0, change=0.05)
     assert (between < ahead).all()
+
+
+def test_what_errs_together_is_well_known_in_its_velocity():
+    """Steps that follow one another give differences; where all of them are is another matter."""
+    times, at = np.arange(10), np.array([14])
+    noise = 0.01 * np.eye(10) + 4.0
+    mean, sigma = smooth(times, 3.0 + 2.0 * times, noise, at, velocity=5.0, change=0.01)
+    assert mean[0] == pytest.approx(31.0, abs=0.1)
+    _, apart = smooth(times, 3.0 + 2.0 * times, 4.01 * np.eye(10), at, velocity=5.0, change=0.01)
+    _, sure = smooth(times, 3.0 + 2.0 * times, 0.01 * np.eye(10), at, velocity=5.0, change=0.01)
+    assert sure[0] < 0.2 * sigma[0]
+    assert 1 < sigma[0] < apart[0]
 
 
 def test_one_value_holds():
     mean, sigma = smooth(
-        np.array([4]), np.array([7.0]), np.array([0.5]), np.array([4, 9]), velocity=1.0, change=0.1
+        np.array([4]), np.array([7.0]), np.array([[0.25]]), np.array([4, 9]), velocity=1.0, change=0.1
     )
     assert np.allclose(mean, 7.0, atol=1e-3)
     assert sigma[1] > 2
@@ -83,13 +97,13 @@ def test_a_parked_thing_does_not_drift():
     drift, moved = [], []
     for _ in range(50):
         values = rng.normal(0, 0.5, 20)
-        times, sigmas, at = np.arange(20), np.full(20, 0.5), np.array([39])
-        drift.append(smooth(times, values, sigmas, at, velocity=5.0, change=0.3)[0][0])
-        moving = constant_velocity(times, values[None], sigmas, at, np.array([5.0]), np.array([0.3]))
+        times, noise, at = np.arange(20), 0.25 * np.eye(20), np.array([39])
+        drift.append(smooth(times, values, noise, at, velocity=5.0, change=0.3)[0][0])
+        moving = constant_velocity(times, values[None], noise, at, np.array([5.0]), np.array([0.3]))
         moved.append(moving[0][0, 0])
     assert np.std(drift) < 0.5 * np.std(moved)
     slow = 0.2 * np.arange(20) + rng.normal(0, 0.1, 20)
-    mean, _ = smooth(np.arange(20), slow, np.full(20, 0.1), np.array([39]), velocity=5.0, change=0.01)
+    mean, _ = smooth(np.arange(20), slow, 0.01 * np.eye(20), np.array([39]), velocity=5.0, change=0.01)
     assert abs(mean[0] - 0.2 * 39) < 0.5
 
 
@@ -100,7 +114,7 @@ def test_what_was_seen_once_stands_in_the_world():
     mean, sigma = smooth(
         np.arange(1),
         np.array([7.0]),
-        np.array([0.1]),
+        np.array([[0.01]]),
         np.arange(1, 12),
         velocity=0.2,
         change=0.01,
@@ -117,7 +131,7 @@ def test_what_was_seen_moving_moves_on(speed):
     mean, _ = smooth(
         times,
         7.0 + speed * times,
-        np.full(12, 0.05),
+        0.05**2 * np.eye(12),
         at,
         velocity=0.5,
         change=0.01,
