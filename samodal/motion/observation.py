@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import cv2
 import numpy as np
@@ -212,6 +212,11 @@ def measure(observations: Sequence[Observation]) -> Measurements:
     A mask that the image border cuts is measured by its free edges, compared with the best whole mask. Where steps are
     known, they tell how much of the change from frame to frame is the masks' noise.
     """
+    return _measure(tuple(observations))
+
+
+@lru_cache(maxsize=16)  # all frames of a gap lie between the same observations
+def _measure(observations: tuple[Observation, ...]) -> Measurements:
     trusted = trust(observations)
     whole = [(t, o) for t, o in zip(trusted, observations, strict=True) if not o.is_cut]
     reference = max(whole, key=lambda pair: pair[0])[1] if whole else None
@@ -239,27 +244,28 @@ def _along_steps(measured: Measurements, steps: Sequence[Step | None]) -> Measur
     By least squares: x, y and the logarithm of the size each have a tridiagonal system of normal equations.
     """
     known = [
-        (k, step)
+        (k, *vars(step).values())
         for k, step in enumerate(steps)
         if step is not None and k and measured.frames[k] == measured.frames[k - 1] + 1
     ]
     if not known:
         return measured
+    k, start, end, zoom, sigma, zoom_sigma = (np.array(column) for column in zip(*known, strict=True))
     values = np.vstack([measured.centers.T, np.log(measured.scales)])
     trusted = np.vstack([measured.center_sigmas.T, measured.size_sigmas]) ** -2
+    # values[:, k] = grows * values[:, k - 1] + moves, give or take the errors of the step.
+    grows = np.vstack([zoom, zoom, np.ones(len(k))])
+    moves = np.vstack([(end - zoom[:, None] * start).T, np.log(zoom)])
+    far = np.vstack([zoom_sigma * (values[:2, k] - end.T), np.zeros(len(k))])
+    weights = 1 / (np.vstack([sigma, sigma, zoom_sigma]) ** 2 + far**2)
     information = np.eye(len(steps)) * trusted[:, :, None]
+    information[:, k, k] += weights
+    information[:, k - 1, k - 1] += weights * grows**2
+    information[:, k, k - 1] -= weights * grows
+    information[:, k - 1, k] -= weights * grows
     total = values * trusted
-    for k, step in known:  # value[k] = grows * value[k - 1] + moves, give or take the step's errors
-        far = step.zoom_sigma * (values[:2, k] - step.end)
-        weight = 1 / (np.append(step.sigma, step.zoom_sigma)[[0, 0, 1]] ** 2 + np.append(far, 0.0) ** 2)
-        grows = np.array([step.zoom, step.zoom, 1.0])
-        moves = np.append(step.end - step.zoom * step.start, np.log(step.zoom))
-        information[:, k, k] += weight
-        information[:, k - 1, k - 1] += weight * grows**2
-        information[:, k, k - 1] -= weight * grows
-        information[:, k - 1, k] -= weight * grows
-        total[:, k] += weight * moves
-        total[:, k - 1] -= weight * grows * moves
+    total[:, k] += weights * moves
+    total[:, k - 1] -= weights * grows * moves
     covariance = np.linalg.inv(information)  # what steps chain together errs together
     x, y, log_scale = (covariance @ total[:, :, None])[:, :, 0]
     return replace(
