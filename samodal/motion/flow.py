@@ -25,6 +25,7 @@ NOISE = 0.2  # standard deviation, in pixels, of what corners say together
 ZOOM_NOISE = 0.01  # and of the logarithm of the zoom
 USUAL_ZOOM = 0.05  # how much a thing's size changes in a frame, before anything is measured
 GREATEST_ZOOM = 1.2
+DISAGREE = 3.0  # misfit in pixels from which on corners are not on one thing
 STRAY = 1.5  # misfit, in median misfits, from which on a corner counts less
 
 
@@ -62,8 +63,9 @@ class InstanceFlow:
         for track_id, found in corners.items():
             mine = slice(first, first := first + len(found))
             kept = good[mine] & (shown[track_id][y[mine], x[mine]] > 0)
-            if np.count_nonzero(kept) >= LEAST_CORNERS:
-                steps[track_id] = fit_step(starts[mine][kept] / scale, ends[mine][kept] / scale, 1 / scale)
+            step = fit_step(starts[mine][kept] / scale, ends[mine][kept] / scale, 1 / scale)
+            if step is not None:
+                steps[track_id] = step
         return steps
 
 
@@ -87,14 +89,18 @@ def _corners(grey: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return found.reshape(-1, 2) + np.array([max(0, x - 2), max(0, y - 2)], np.float32)
 
 
-def fit_step(starts: np.ndarray, ends: np.ndarray, pixel: float = 1.0) -> Step:
+def fit_step(starts: np.ndarray, ends: np.ndarray, pixel: float = 1.0) -> Step | None:
     """The step that fits N corners (N, 2) before and after, in which stray ones weigh little (Cauchy).
+
+    None where there are too few, or where they do not move as one.
 
     Args:
         starts: where they were.
         ends: where they are.
         pixel: size of a pixel of the image in which they were found.
     """
+    if len(starts) < LEAST_CORNERS:
+        return None
     noise = NOISE * pixel
     weights = np.ones(len(starts))
     for _ in range(6):
@@ -108,6 +114,8 @@ def fit_step(starts: np.ndarray, ends: np.ndarray, pixel: float = 1.0) -> Step:
         off = np.hypot(*(after - zoom * before).T)
         typical = max(1.48 * float(np.median(off)), noise / 2)
         weights = 1 / (1 + (off / (STRAY * typical)) ** 2)
-    error = typical / len(starts) ** 0.5
-    zoom_sigma = np.hypot(ZOOM_NOISE, max(error, noise / len(starts) ** 0.5) / max(spread**0.5, pixel))
+    if typical > DISAGREE * pixel:
+        return None
+    error = max(typical, noise) / len(starts) ** 0.5
+    zoom_sigma = np.hypot(ZOOM_NOISE, error / max(spread**0.5, pixel))
     return Step(start, end, zoom, float(np.hypot(noise, error)), float(zoom_sigma))
