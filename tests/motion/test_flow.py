@@ -100,6 +100,13 @@ def test_stray_corners_hardly_count(n, dx, dy, zoom, seed):
     assert 0 < step.zoom_sigma < 2
 
 
+def test_corners_that_do_not_move_as_one_say_nothing():
+    rng = np.random.default_rng(0)
+    starts = rng.uniform(0, 60, (12, 2))
+    assert fit_step(starts, starts + rng.uniform(-25, 25, (12, 2))) is None
+    assert fit_step(starts[:1], starts[:1]) is None
+
+
 def rectangle(x: float, w: float) -> masks.Rle:
     mask = np.zeros((H, W), bool)
     mask[60:100, int(x) : int(x + w)] = True
@@ -124,6 +131,13 @@ def test_steps_keep_the_course_where_the_masks_shrink():
     smallest, smallest_without = with_steps.scales.min(), without.scales.min()
     assert smallest > 35 > smallest_without
     assert (with_steps.center_sigmas < without.center_sigmas).all()
+
+
+def test_a_step_that_the_masks_contradict_is_not_believed():
+    """All corners stick to the bus that drives past."""
+    wrong = Step(np.array([120.0, 80.0]), np.array([98.0, 80.0]), 1.0, 0.2, 0.01)
+    seen = [observe(k, rectangle(100 + 3 * k, 40), 1.0, step=wrong if k == 3 else None) for k in range(5)]
+    assert measure(seen).centers[:, 0] == pytest.approx(119.5 + 3 * np.arange(5))
 
 
 def test_a_step_counts_only_between_neighbouring_frames():
