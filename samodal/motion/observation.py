@@ -16,6 +16,7 @@ GROWING = 0.15  # nor to grow by more than this (things come near more often tha
 SCATTER = 0.6  # and counts as too small when it is below this share of what is expected
 GUESS = 0.05  # what a guessed pixel counts beside a seen one
 PIXEL = 0.15  # standard deviation of a centre, in pixels, of the best of masks
+TURNING = 0.02  # standard deviation, in sizes, of what corners do not tell, because things are solid and turn
 ODD = 4.0  # standard deviations between masks and a step at which the step is not believed,
 JUMP = 0.25  # if they are also so many sizes apart
 SILHOUETTE = 16  # pixels of a silhouette's side,
@@ -259,7 +260,8 @@ def _along_steps(measured: Measurements, steps: Sequence[Step | None]) -> Measur
     grows = np.vstack([zoom, zoom, np.ones(len(k))])
     moves = np.vstack([(end - zoom[:, None] * start).T, np.log(zoom)])
     far = np.vstack([zoom_sigma * (values[:2, k] - end.T), np.zeros(len(k))])
-    variances = np.vstack([sigma, sigma, zoom_sigma]) ** 2 + far**2
+    solid = TURNING * np.vstack([measured.scales[k], measured.scales[k], np.ones(len(k))])
+    variances = np.vstack([sigma, sigma, zoom_sigma]) ** 2 + far**2 + solid**2
     # Corners may all stick to something else. Masks are noisy, but not so noisy.
     off = np.abs(values[:2, k] - grows[:2] * values[:2, k - 1] - moves[:2])
     usual = (variances[:2] + 1 / trusted[:2, k] + grows[:2] ** 2 / trusted[:2, k - 1]) ** 0.5
