@@ -240,7 +240,10 @@ def test_interrupted(case: Path, tmp_path: Path, stop: signal.Signals) -> None:
     write_video(tmp_path / "long.mp4", long.video)
     only_visible(long.truth).write(tmp_path / "long.json")
     command = words(case, tmp_path / "out", tmp_path / "long.mp4", tmp_path / "long.json")
+    # A shell has background jobs ignore SIGINT, and they hand that on.
+    heard = signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        signal.signal(signal.SIGINT, heard)
         assert process.stderr is not None
         assert process.stderr.readline().startswith("predicting")
         process.send_signal(stop)
