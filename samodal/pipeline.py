@@ -162,11 +162,8 @@ class AmodalVideoSegmenter:
         Arguments as of a call; and `log`, the answers that are known already, where those of other frames are added.
         """
         video, visible = _open(video, visible)
-        ego, scene, steps = (
-            self._ego_of(len(video)),
-            list[masks.Rle](),
-            defaultdict[int, dict[int, Step]](dict),
-        )
+        ego, scene = self._ego_of(len(video)), list[masks.Rle]()
+        steps = defaultdict[int, dict[int, Step]](dict)
         tracks = [Track(t.track_id, t.category_id, t.score, list(t.visible)) for t in visible]
         frames = read(pairs_of(video, visible), ego, InstanceFlow())
         # On a CPU, torch's threads wait for each other at every step; work beside them would hold up them all.
@@ -209,7 +206,7 @@ class AmodalVideoSegmenter:
         for track in tracks:
             said = heard.get(track.track_id)
             votes, steps = said.votes if said else None, dict[int, Step]()
-            for part in parts_of(track, looked.tracks.tracks):
+            for part in parts_of(track, looked.tracks.tracks) if self.rejoin else [track.track_id]:
                 steps |= looked.steps.get(part, {})
             found = recover_track(
                 track, self.motion, mode, ego=looked.ego, scene=known, votes=votes, steps=steps
