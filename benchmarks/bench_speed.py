@@ -248,43 +248,45 @@ def table_sizes(rounds: int) -> Table:
     return rows
 
 
-def clip_of(instances: int, frames: int) -> tuple[Video, VideoTracks]:
-    """360 x 640, a street of the procedural world with `instances` seen discs that wander over it."""
+def clip_of(instances: int, frames: int, height: int = 360) -> tuple[Video, VideoTracks]:
+    """A street of the procedural world, 16 : 9, with `instances` seen discs that wander over it."""
     world = make_clip(910_000, min(frames, CLIP_FRAMES)).video
-    pictures = [world[index] for index in range(len(world))]
+    width = height * 640 // 360
+    pictures = [cv2.resize(world[index], (width, height)) for index in range(len(world))]
     rng = np.random.default_rng(0)
-    rows, columns = np.mgrid[:360, :640]
+    rows, columns = np.mgrid[:height, :width]
     tracks = []
     for number in range(instances):
         x, y, radius = rng.uniform(60, 580), rng.uniform(120, 300), rng.uniform(15, 45)
-        speed = rng.normal(0, 2)
+        x, y, radius, speed = np.array([x, y, radius, rng.normal(0, 2)]) * height / 360
         centre = [x + speed * index for index in range(frames)]
         seen = [masks.encode((columns - c) ** 2 + (rows - y) ** 2 < radius**2) for c in centre]
         tracks.append(Track(number + 1, 1, 1.0, [rle if masks.area(rle) else None for rle in seen]))
     video = Video.from_frames([pictures[index % len(pictures)] for index in range(frames)])
-    return video, VideoTracks((360, 640), frames, tracks)
+    return video, VideoTracks((height, width), frames, tracks)
 
 
 def table_clip(rounds: int) -> Table:
-    """`samodal predict` with samodal-nano on 360 x 640: all of it, reading and writing too, but not the start."""
+    """`samodal predict` with samodal-nano: all of it, reading and writing too, but not the start."""
     from samodal.results import run_facts, write_results
 
-    rows: Table = [["backend", "instances", "frames", "frames/s", "ms a frame"]]
+    rows: Table = [["backend", "height", "instances", "frames", "frames/s", "ms a frame"]]
     facts = run_facts(video="clip", model="samodal-nano", seed=0)
     chosen = [pair for pair in OURS if pair != ("onnxruntime", "fp32") and usable(pair[0])]
     for pair in chosen:
         segmenter = AmodalVideoSegmenter(use_backend(amodal_sam("nano"), *pair))
-        cases = [(10, CLIP_FRAMES)]
+        cases = [(360, 10, CLIP_FRAMES)]
         if pair == chosen[-1]:
-            cases += [(1, 40), (5, 40), (20, 40), (40, 40), (10, 80), (10, 160)]
+            cases += [(360, count, CLIP_FRAMES) for count in (1, 5, 20, 40)]
+            cases += [(360, 10, 80), (360, 10, 160), (720, 10, CLIP_FRAMES), (1080, 10, CLIP_FRAMES)]
         segmenter(*clip_of(1, 2))
-        for instances, frames in cases:
-            video, visible = clip_of(instances, frames)
+        for height, instances, frames in cases:
+            video, visible = clip_of(instances, frames, height)
             with tempfile.TemporaryDirectory() as out:
                 start = time.perf_counter()
                 write_results(Path(out), video, segmenter(video, visible), facts)
                 seconds = time.perf_counter() - start
-            rows.append([" ".join(pair), instances, frames, f"{frames / seconds:.1f}"])
+            rows.append([" ".join(pair), height, instances, frames, f"{frames / seconds:.1f}"])
             rows[-1].append(f"{1000 * seconds / frames:.0f}")
     return rows
 
@@ -342,15 +344,19 @@ def write(path: Path, name: str, malloc: str, text: str) -> None:
 
 
 def plot(path: Path, table: list[str]) -> None:
-    """How the cost of the fastest backend grows with instances and with frames, from the printed rows of `clip`."""
+    """How the cost of the fastest backend grows, from the printed rows of `clip`."""
     rows = [row.strip("| ").split(" | ") for row in table[2:]]
-    mine = [(int(row[1]), int(row[2]), float(row[4])) for row in rows if row[0] == rows[-1][0]]
-    instances = [(n, ms) for n, frames, ms in mine if frames == CLIP_FRAMES]
-    frames = [(frames, ms * frames / 1000) for n, frames, ms in mine if n == 10]
-    figure, axes = plt.subplots(1, 2, figsize=(8, 2.8), layout="constrained")
-    for ax, along, up, points in zip(
-        axes, ("instances", "frames"), ("ms a frame", "s"), (instances, frames), strict=True
-    ):
+    mine = [(*map(int, row[1:4]), float(row[5])) for row in rows if row[0] == rows[-1][0]]
+    usual = (360, 10, CLIP_FRAMES)
+    panels = {
+        ("instances", "ms a frame"): [(n, ms) for *case, n, f, ms in mine if (*case, f) == usual[::2]],
+        ("frames", "s"): [(f, ms * f / 1000) for *case, f, ms in mine if tuple(case) == usual[:2]],
+        ("megapixels", "ms a frame"): [
+            (height**2 * 16 / 9e6, ms) for height, *case, ms in mine if tuple(case) == usual[1:]
+        ],
+    }
+    figure, axes = plt.subplots(1, len(panels), figsize=(10, 2.8), layout="constrained")
+    for ax, ((along, up), points) in zip(axes, panels.items(), strict=True):
         x, y = np.array(points).T
         slope, start = np.polyfit(x, y, 1)
         ax.axline((0, start), slope=slope, color="lightgrey")

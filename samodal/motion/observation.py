@@ -163,9 +163,12 @@ def shrunk(observations: Sequence[Observation]) -> np.ndarray:
     When little is visible, networks tend to answer with little more than what is visible, and the visible fraction
     then says that nothing is hidden. But things do not shrink that fast.
     """
-    frames, scales = (
-        np.array(column) for column in zip(*((o.frame, o.scale) for o in observations), strict=True)
-    )
+    return _shrunk(tuple(observations))
+
+
+@lru_cache(maxsize=4)  # asked several times for one frame
+def _shrunk(observations: tuple[Observation, ...]) -> np.ndarray:
+    frames, scales = np.array([(o.frame, o.scale) for o in observations]).T
     cut = np.array([o.is_cut for o in observations])
     return np.where(cut, 1.0, _as_expected(frames, scales))
 
