@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from samodal.motion import EgoMotion, Motion, Prediction
+from samodal.motion import EgoMotion, Prediction
 from samodal.motion.observation import Measurements, Observation, measure
 from samodal.motion.smoothing import smooth
 
@@ -51,10 +51,8 @@ class PerspectiveMotion:
         measured = measure([*before, *after])
         height, width = before[-1].size
         middle = np.array([(width - 1) / 2, (height - 1) / 2])
-        # By way of one anchor, so that a whole gap needs each motion from an observation only once.
-        onward = ego.between(before[-1].frame, frame)
-        motions = [ego.between(int(k), before[-1].frame).then(onward) for k in measured.frames]
-        turned, in_front = _turn(measured.centers, motions)
+        rotations, drives = _motions(measured.frames, before[-1].frame, frame, ego)
+        turned, in_front = _turn(measured.centers, rotations)
         turned = turned - middle
         center_noise = measured.center_noise * np.outer(in_front, in_front)
         center_noise = center_noise + np.diag(np.where(in_front, 0.0, (10.0 * width) ** 2))
@@ -64,7 +62,7 @@ class PerspectiveMotion:
         depths = size / measured.scales
         now = np.array([frame])
         frames = np.concatenate([measured.frames, now])
-        still = size * _still(measured, motions, middle)
+        still = size * _still(measured, rotations, drives, middle)
         smoothed, depth_sigmas = smooth(
             measured.frames,
             depths,
@@ -98,27 +96,40 @@ class PerspectiveMotion:
         )
 
 
-def _turn(points: np.ndarray, motions: Sequence[Motion]) -> tuple[np.ndarray, np.ndarray]:
+def _motions(frames: np.ndarray, anchor: int, frame: int, ego: EgoMotion) -> tuple[np.ndarray, np.ndarray]:
+    """Rotations (n, 3, 3) and drives (n, 3) of `Motion`, from n frames to `frame`.
+
+    By way of one anchor, so that a whole gap needs each motion from an observation only once.
+    """
+    motions = [ego.between(int(k), anchor) for k in frames]
+    onward = ego.between(anchor, frame)
+    rotations = onward.rotation @ np.array([motion.rotation for motion in motions])
+    drives = np.array([motion.drive for motion in motions]) @ onward.rotation.T + onward.drive
+    return rotations, drives
+
+
+def _turn(points: np.ndarray, rotations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Points (n, 2) as the turned camera would see them; (n,) bool, is it in front."""
-    rays = np.array([motion.rotation @ (x, y, 1.0) for motion, (x, y) in zip(motions, points, strict=True)])
+    rays = (rotations[:, :, :2] @ points[:, :, None])[:, :, 0] + rotations[:, :, 2]
     in_front = rays[:, 2] > 0.2
     return rays[:, :2] / np.where(in_front, rays[:, 2], 0.2)[:, None], in_front
 
 
-def _still(measured: Measurements, motions: Sequence[Motion], middle: np.ndarray) -> np.ndarray:
+def _still(
+    measured: Measurements, rotations: np.ndarray, drives: np.ndarray, middle: np.ndarray
+) -> np.ndarray:
     """The course of a thing that stands on the road, (n + 1, 3): of (x - c) / s, (y - c) / s and 1 / s of a thing of
     size 1, in the observations, as the camera of the last frame would see them, and then in that frame, where it is 0.
 
     Its depth is told by how far below the horizon it stands, and the horizon by where the camera drives to.
     """
-    drives = np.array([motion.drive for motion in motions])
-    drives[:, :2] -= middle * drives[:, 2:]
+    drives = drives - np.column_stack([middle * drives[:, 2:], np.zeros(len(drives))])
     longest = drives[np.abs(drives[:, 2]).argmax()]
     if longest[2] == 0:
         return np.zeros((len(drives) + 1, 3))
     # Within the image: forth and back may add up to next to nothing, which points anywhere.
     horizon = np.clip(longest[1] / longest[2], -middle[1], middle[1])
     feet = measured.centers + np.column_stack([np.zeros(len(drives)), measured.feet * measured.scales])
-    below = (_turn(feet, motions)[0][:, 1] - middle[1] - horizon) / measured.scales
+    below = (_turn(feet, rotations)[0][:, 1] - middle[1] - horizon) / measured.scales
     weights = (measured.scales / measured.center_sigmas[:, 1]) ** 2
     return -max(0.0, float(np.average(below, weights=weights))) * np.vstack([drives, np.zeros(3)])
