@@ -51,18 +51,17 @@ def refine(
         None where nothing seems to hide it, or no other frame shows the instance better.
     """
     assert scenery.visible is not None
-    sources, here = [*before, own, *after], len(before)
-    trusted = trust(sources)
+    sources = [*before, *after]
+    trusted = trust([*sources, own])
     near = max(3.0, RIM * own.scale)
     window = _reaching(scenery.visible.rle, near)
     rim, others = masks.around(scenery.seen(window), near), scenery.others(window)
-    if trusted[here] > WHOLE and not (rim & others).any():
+    if trusted[-1] > WHOLE and not (rim & others).any():
         return None
-    usable = (trusted >= max(LEAST_TRUST, trusted[here])) & ~np.array([o.is_cut for o in sources])
-    usable[here] = False
+    usable = (trusted[:-1] >= max(LEAST_TRUST, trusted[-1])) & ~np.array([o.is_cut for o in sources], bool)
     if not usable.any():
         return None
-    weights = np.where(usable, trusted**2, 0.0) / [abs(o.frame - own.frame) + NEARBY for o in sources]
+    weights = np.where(usable, trusted[:-1] ** 2, 0.0) / [abs(o.frame - own.frame) + NEARBY for o in sources]
     target = motion.predict([*before, own], own.frame, ego, after)
     room = _room(target)
     shape = fit(blend(sources, weights, target, room), scenery, target.scale, room)
