@@ -14,6 +14,7 @@ from samodal import masks
 from samodal.masks import Rle, Runs, Window
 from samodal.motion import EgoMotion, HiddenInstanceModel, Prediction
 from samodal.motion.observation import Observation, trust
+from samodal.motion.rhythm import in_step
 from samodal.motion.scenery import Scenery
 from samodal.motion.shape import Patch, blend, carry
 
@@ -62,6 +63,7 @@ def refine(
     if not usable.any():
         return None
     weights = np.where(usable, trusted[:-1] ** 2, 0.0) / [abs(o.frame - own.frame) + NEARBY for o in sources]
+    weights = weights * in_step(sources, trusted[:-1], own.frame)
     target = motion.predict([*before, own], own.frame, ego, after)
     room = _room(target)
     shape = fit(blend(sources, weights, target, room), scenery, target.scale, room)

@@ -7,11 +7,12 @@ import numpy as np
 from samodal.motion.observation import Observation
 
 LEAST_WORTH = 0.5  # of a mask that tells the rhythm
-LEAST = 8  # masks that tell it
+LEAST = 6  # masks that tell it
 SHORTEST, LONGEST = 4.0, 12.0  # periods, in frames: at ten frames a second, steps of 0.4 to 1.2 s
-OFTEN = 2  # periods that were seen
-PERIODIC = 0.3  # share of the silhouette's changes, its slow ones aside, that repeats where there is a rhythm
-AMPLE = 0.1  # and by how much pixels change with it, in the mean (root of squares): legs do, noise does not
+TRIED = 40  # frequencies in between
+OFTEN = 1.5  # periods that were seen
+AMPLE = 0.05  # by how much pixels change with it, in the mean (root of squares): legs do, noise does not
+APART = 3  # frames: a mask is foretold from those further away
 SHARP = 2.0  # how much more masks of the same phase count: e^4 times those of the opposite one
 
 
@@ -26,15 +27,19 @@ def in_step(observations: Sequence[Observation], worth: np.ndarray, frame: int) 
     period = find_period(observations, worth)
     if period is None:
         return np.ones(len(observations))
-    away = frame - np.array([o.frame for o in observations])
-    return np.exp(SHARP * (np.cos(2 * np.pi * away / period) - 1))
+    return _likeness(frame - np.array([o.frame for o in observations]), 1 / period)
+
+
+def _likeness(away: np.ndarray, frequency: np.ndarray | float) -> np.ndarray:
+    """How much masks count that are so many frames away, in (0, 1]."""
+    return np.exp(SHARP * (np.cos(2 * np.pi * away * frequency) - 1))
 
 
 def find_period(observations: Sequence[Observation], worth: np.ndarray) -> float | None:
     """The period, in frames, with which a silhouette repeats; None where it does not.
 
-    A sine and a cosine of each period are fitted to every pixel of the silhouettes, brought to one place and size,
-    beside a parabola for what changes slowly. The period that explains most is taken, if it explains enough.
+    The period is taken that leaves the least unexplained, in two ways: as waves, and when masks are foretold from
+    others of the same phase. It must move enough of the silhouette, and must foretell masks better than none does.
 
     Args:
         observations: as of `in_step`, n of them.
@@ -44,19 +49,57 @@ def find_period(observations: Sequence[Observation], worth: np.ndarray) -> float
     if len(good) < LEAST:
         return None
     frames = np.array([observations[k].frame for k in good], np.float64)
-    periods = np.arange(SHORTEST, LONGEST + 0.1, 0.25)
-    periods = periods[OFTEN * periods <= np.ptp(frames) + 1]
-    if len(periods) == 0:
+    frequencies = np.linspace(1 / LONGEST, 1 / SHORTEST, TRIED)
+    frequencies = frequencies[frequencies * (np.ptp(frames) + 1) >= OFTEN]
+    if len(frequencies) == 0:
         return None
-    weights = worth[good][:, None]
-    silhouettes = weights * np.array([observations[k].silhouette for k in good])
-    since = (frames - frames.mean())[:, None] / 10
-    slow, _ = np.linalg.qr(weights * since ** np.arange(3))
-    angles = 2 * np.pi * frames / periods[:, None]
+    silhouettes, worth = np.array([observations[k].silhouette for k in good]), worth[good]
+    share, moved = _waves(frames, silhouettes, worth, frequencies)
+    if moved.max() < AMPLE:
+        return None
+    missed = _foretold(frames, silhouettes, worth, frequencies)
+    best = int((missed * (1 - share)).argmin())
+    return float(1 / frequencies[best]) if moved[best] > AMPLE and missed[best] < 1 else None
+
+
+def _waves(
+    frames: np.ndarray, silhouettes: np.ndarray, worth: np.ndarray, frequencies: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """A sine and a cosine of each frequency, fitted to every pixel beside a parabola for what changes slowly.
+
+    Args:
+        frames: (n,).
+        silhouettes: (n, pixels).
+        worth: (n,).
+        frequencies: (f,).
+
+    Returns:
+        (f,) the share of the changes that they explain, the slow ones aside, and (f,) their root mean square.
+    """
+    weights = worth[:, None]
+    slow, _ = np.linalg.qr(weights * ((frames - frames.mean())[:, None] / 10) ** np.arange(3))
+    changes = weights * silhouettes
+    changes -= slow @ (slow.T @ changes)
+    angles = 2 * np.pi * frames * frequencies[:, None]
     waves = weights * np.stack([np.cos(angles), np.sin(angles)], axis=2)
-    changes = silhouettes - slow @ (slow.T @ silhouettes)
     waves, _ = np.linalg.qr(waves - slow @ (slow.T @ waves))
-    repeats = ((waves.transpose(0, 2, 1) @ changes) ** 2).sum((1, 2))
-    best = int(repeats.argmax())
-    enough = max(PERIODIC * float((changes**2).sum()), AMPLE**2 * changes.size)
-    return float(periods[best]) if repeats[best] > enough else None
+    explained = ((waves.transpose(0, 2, 1) @ changes) ** 2).sum((1, 2))
+    return explained / max(float((changes**2).sum()), 1e-9), np.sqrt(explained / changes.size)
+
+
+def _foretold(
+    frames: np.ndarray, silhouettes: np.ndarray, worth: np.ndarray, frequencies: np.ndarray
+) -> np.ndarray:
+    """(f,) the squared error of masks that are foretold from others by their phase, beside that without phases.
+
+    A mask is foretold as `carry` does it, from masks that are more than a few frames away; arguments as of `_waves`.
+    """
+    away = frames[:, None] - frames
+    near = np.where(np.abs(away) > APART, worth**2 / np.maximum(np.abs(away), 1), 0.0)
+    asked = near.any(axis=1)
+    alike = silhouettes @ silhouettes.T
+    counts = near * np.concatenate([np.ones((1, *away.shape)), _likeness(away, frequencies[:, None, None])])
+    counts = counts[:, asked] / counts[:, asked].sum(2, keepdims=True)
+    errors = np.diagonal(alike)[asked] + (counts * (counts @ alike - 2 * alike[asked])).sum(2)
+    errors = errors @ worth[asked] ** 2
+    return errors[1:] / max(float(errors[0]), 1e-9)
