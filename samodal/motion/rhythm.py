@@ -76,15 +76,20 @@ def _waves(
     Returns:
         (f,) the share of the changes that they explain, the slow ones aside, and (f,) their root mean square.
     """
-    weights = worth[:, None]
-    slow, _ = np.linalg.qr(weights * ((frames - frames.mean())[:, None] / 10) ** np.arange(3))
-    changes = weights * silhouettes
+    slow, _ = np.linalg.qr(worth[:, None] * ((frames - frames.mean())[:, None] / 10) ** np.arange(3))
+    changes = worth[:, None] * silhouettes
     changes -= slow @ (slow.T @ changes)
+    total = float((changes**2).sum())
+    if total < AMPLE**2 * changes.size:  # as of most things: it is known already that none explains enough
+        return np.zeros(len(frequencies)), np.zeros(len(frequencies))
     angles = 2 * np.pi * frames * frequencies[:, None]
-    waves = weights * np.stack([np.cos(angles), np.sin(angles)], axis=2)
-    waves, _ = np.linalg.qr(waves - slow @ (slow.T @ waves))
-    explained = ((waves.transpose(0, 2, 1) @ changes) ** 2).sum((1, 2))
-    return explained / max(float((changes**2).sum()), 1e-9), np.sqrt(explained / changes.size)
+    waves = worth * np.stack([np.cos(angles), np.sin(angles)], axis=1)  # (f, 2, n)
+    waves -= (waves @ slow) @ slow.T
+    along = waves @ changes
+    # Frames that all are even do not show the sine of period 4.
+    normal = waves @ waves.transpose(0, 2, 1) + 1e-6 * np.eye(2)
+    explained = np.linalg.solve(normal, along @ along.transpose(0, 2, 1)).trace(axis1=1, axis2=2)
+    return explained / total, np.sqrt(explained / changes.size)
 
 
 def _foretold(

@@ -1,13 +1,16 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from samodal import masks
 from samodal.motion import Prediction
 from samodal.motion.observation import Observation, observe
-from samodal.motion.rhythm import find_period, in_step
+from samodal.motion.perspective import PerspectiveMotion
+from samodal.motion.rhythm import LONGEST, SHORTEST, find_period, in_step
 from samodal.motion.shape import carry
+from samodal.recover import recover_track
+from samodal.video import Track
 
 H, W = 120, 200
 
@@ -54,6 +57,15 @@ def test_too_little_says_nothing():
     assert find_period(observations, np.full(26, 0.4)) is None, "all of them are badly seen"
 
 
+@settings(max_examples=25, deadline=None)
+@given(st.sets(st.integers(0, 40), max_size=30), st.floats(8, 24))
+@example(set(range(0, 41, 2)), 8.0)
+def test_any_frames_will_do(frames, period):
+    observations = seen(sorted(frames), period, speed=1.0)
+    found = find_period(observations, np.ones(len(frames)))
+    assert found is None or (SHORTEST <= found <= LONGEST and len(frames) >= 6)
+
+
 def test_a_hidden_walker_goes_on_walking():
     """Behind a bus, the legs are where they would be: nearer to the truth than the mean of all masks."""
     period, hidden = 14.0, range(24, 40)
@@ -70,3 +82,21 @@ def test_a_hidden_walker_goes_on_walking():
         blurred.append(masks.iou(other, truth.amodal))
     assert np.mean(scores) > 0.85
     assert np.mean(scores) > np.mean(blurred) + 0.05
+
+
+def test_a_walker_keeps_the_step_above_a_fence():
+    """Where only the body is seen, the legs are where they would be, and not the mean of all legs."""
+    period, behind = 14.0, range(28, 38)
+    fence = np.zeros((H, W), bool)
+    fence[35:] = True
+    truth = [walker(frame, period) for frame in range(48)]
+    shown = [mask & ~fence if frame in behind else mask for frame, mask in enumerate(truth)]
+    visible = [masks.encode(mask) for mask in shown]
+    scene = [
+        masks.Runs(masks.encode(mask | fence if frame in behind else mask))
+        for frame, mask in enumerate(shown)
+    ]
+    track = Track(1, 1, 0.9, visible=visible, amodal=list(visible))
+    found = recover_track(track, PerspectiveMotion(), scene=scene)
+    legs = [(masks.decode(found.amodal[k])[35:], truth[k][35:]) for k in behind]
+    assert np.mean([(a & b).sum() / (a | b).sum() for a, b in legs]) > 0.8
