@@ -14,7 +14,8 @@ from samodal.motion.scenery import Scenery
 SHRINKING = 0.04  # an amodal area is not expected to fall by more than this share a frame,
 GROWING = 0.15  # nor to grow by more than this (things come near more often than they hurry away),
 SCATTER = 0.6  # and counts as too small when it is below this share of what is expected
-GUESS = 0.05  # what a guessed pixel counts beside a seen one
+GUESS = 0.05  # what a guessed pixel counts beside a seen one,
+BEYOND = 0.001  # and one beyond the border of the image, where masks end whatever is there
 PIXEL = 0.15  # standard deviation of a centre, in pixels, of the best of masks
 TURNING = 0.02  # standard deviation, in sizes, of what corners do not tell, because things are solid and turn
 ODD = 4.0  # standard deviations between masks and a step at which the step is not believed,
@@ -57,7 +58,7 @@ class Observation:
         edges: left, top, right, bottom of the mask's box (outer borders of the pixels).
         cut: for each edge, whether the image border cuts the mask there.
         sure: float32 (h + 2 m, w + 2 m), the box with a margin of m = `margin` pixels on every side: 1 where it was
-            seen whether the instance is there, `GUESS` where another instance hides it.
+            seen whether the instance is there, `GUESS` where another instance hides it, `BEYOND` outside the image.
         step: how what is seen moved since the frame before; None: not known.
     """
 
@@ -138,9 +139,9 @@ def observe(
     window = (x - m, y - m, x + w + m, y + h + m)
     if scenery is None:
         sure = np.ones((h + 2 * m, w + 2 * m), np.float32)
-    else:  # outside the image nothing is seen either
-        unsure = scenery.others(window) | ~scenery.scene.inside(window)
-        sure = np.where(unsure, np.float32(GUESS), np.float32(1))
+    else:
+        sure = np.where(scenery.others(window), np.float32(GUESS), np.float32(1))
+        sure[~scenery.scene.inside(window)] = BEYOND
     shape = np.ascontiguousarray(shape)
     return Observation(
         frame, size, shape, float(visible_fraction), center, total**0.5, edges, cut, sure, step

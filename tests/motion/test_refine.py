@@ -61,6 +61,22 @@ def test_what_is_seen_later_does_so_only_looking_both_ways():
     assert online.amodal[first] == track.amodal[first]
 
 
+def test_what_the_image_border_cuts_and_little_hides_stays_as_it_is():
+    # A wide view stretches what is near its border.
+    truth = [ellipse(60 - 6 * k, 60, 24 + 2 * k) for k in range(9)]
+    post = np.zeros(SIZE, bool)
+    post[:, 22:30] = True
+    visible = [masks.encode(mask & ~post) for mask in truth]
+    track = Track(1, 1, 0.9, visible=visible, amodal=[masks.encode(mask) for mask in truth])
+    scene = [masks.Runs(masks.union([masks.encode(post), seen])) for seen in visible]
+    found = recover_track(track, PerspectiveMotion(), scene=scene)
+    cut = [
+        k for k, mask in enumerate(truth) if mask[:, 0].any() and not (mask & post).sum() > 0.3 * mask.sum()
+    ]
+    assert len(cut) >= 3
+    assert [found.amodal[k] for k in cut] == [track.amodal[k] for k in cut]
+
+
 @pytest.mark.parametrize(("mode", "known"), [("none", True), ("online", False), ("two-sided", False)])
 def test_frames_stand_by_themselves_without_recovery_or_scene(mode, known):
     track, scene, _ = passing_behind()

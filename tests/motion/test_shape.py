@@ -5,6 +5,7 @@ import pytest
 from samodal import masks
 from samodal.motion import Prediction
 from samodal.motion.observation import observe
+from samodal.motion.scenery import Scenery
 from samodal.motion.shape import carry
 
 SIZE = (120, 200)
@@ -51,6 +52,17 @@ def test_slivers_and_cut_masks_do_not_take_part():
     sliver = observe(8, rectangle(60, 40, 4, 30), 0.1)
     cut = observe(9, rectangle(-20, 40, 40, 30), 1.0)
     found = carried([whole, sliver, cut], 10, at(100.5, 60.5, whole.scale))
+    assert masks.box(found)[2:] == (40, 30)
+
+
+def test_where_the_image_ends_a_mask_does_not():
+    wall = masks.Runs(rectangle(80, 0, 120, 120))
+    half_hidden = observe(
+        0, rectangle(60, 40, 40, 30), 0.5, Scenery(wall, masks.Runs(rectangle(60, 40, 20, 30)))
+    )
+    leaving = rectangle(180, 40, 40, 30)
+    half_outside = observe(9, leaving, 1.0, Scenery(masks.Runs(leaving), masks.Runs(leaving)))
+    found = carried([half_hidden, half_outside], 10, at(100.5, 60.5, half_hidden.scale))
     assert masks.box(found)[2:] == (40, 30)
 
 
