@@ -31,7 +31,7 @@ HORIZON = 60  # and for how many frames
 LOOK_AHEAD = 15  # later observations that are used
 LOST = 1.0  # doubt (see `Follower.predict`) that ends a track: beyond it, masks hardly ever hit
 COVERED = 0.8  # share of a mask at the image border that others cover, where it is hidden and has not left
-LEAST_INSIDE = 0.1  # an instance of which less than this share lies inside the image has left it
+LEAST_INSIDE = 0.05  # an instance of which less than this share lies inside the image has left it
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class Follower:
 
         The score is that of the last observation x exp(-doubt^2). Doubt is the predicted standard deviation of
         the centre in halves of the size (square root of the area), and of log size, root of the sum of squares.
-        A track ends when doubt exceeds 1 ("lost"), when less than a tenth of it is inside the image, or when the
+        A track ends when doubt exceeds 1 ("lost"), when less than a twentieth of it is inside the image, or when the
         image border cut it where it was last seen and no others are in front of where it should be (both "left the
         frame"); the next `see` begins it again. With `after`, observations from the far side of the gap, it never
         ends, but may be "outside the frame" for a while.

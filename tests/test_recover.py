@@ -152,6 +152,15 @@ def test_what_leaves_the_frame_is_gone_on_every_side(velocity, mode):
     assert found.scores[-1] is None
 
 
+def test_what_has_nearly_left_is_still_followed():
+    """Six hundredths of it are inside in frame 33, nothing in frame 34."""
+    track, truth = moving_track(36, range(18, 36), lambda k: (85 - 4 * k, 75, 50, 40))
+    found = recover_track(track, PerspectiveMotion(), "online")
+    assert found.states[33] == "hidden"
+    assert masks.iou(found.amodal[33], truth[33]) > 0.5
+    assert found.states[34] == "gone"
+
+
 def test_outside_the_frame_within_a_gap_and_back():
     """The camera turns away from a parked thing and back again."""
     pan = [14.0 * max(12 - abs(k - 24), 0) for k in range(41)]

@@ -12,6 +12,7 @@ SHORTEST, LONGEST = 4.0, 12.0  # periods, in frames: at ten frames a second, ste
 TRIED = 40  # frequencies in between
 OFTEN = 1.5  # periods that were seen
 AMPLE = 0.05  # by how much pixels change with it, in the mean (root of squares): legs do, noise does not
+SHARE = 0.25  # of the changes, the slow ones aside, that waves explain: of legs, not of what comes and goes
 APART = 3  # frames: a mask is foretold from those further away
 SHARP = 2.0  # how much more masks of the same phase count: e^4 times those of the opposite one
 
@@ -59,7 +60,8 @@ def find_period(observations: Sequence[Observation], worth: np.ndarray) -> float
         return None
     missed = _foretold(frames, silhouettes, worth, frequencies)
     best = int((missed * (1 - share)).argmin())
-    return float(1 / frequencies[best]) if moved[best] > AMPLE and missed[best] < 1 else None
+    regular = moved[best] > AMPLE and share[best] > SHARE and missed[best] < 1
+    return float(1 / frequencies[best]) if regular else None
 
 
 def _waves(

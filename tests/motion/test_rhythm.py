@@ -51,6 +51,26 @@ def test_what_does_not_repeat_has_no_rhythm(change):
     assert (in_step(observations, np.ones(26), 40) == 1).all()
 
 
+def visited(seed: int) -> list[Observation]:
+    """A box on which things settle and leave as they like, as birds do at a feeder."""
+    rng = np.random.default_rng(seed)
+    there, observations = np.zeros((2, 6), bool), []
+    for k in range(26):
+        there ^= rng.random((2, 6)) < 0.2
+        mask = np.zeros((H, W), bool)
+        mask[40:90, 60:120] = True
+        for side, place in np.argwhere(there):
+            top, left = (24, 90)[side], 60 + 10 * place
+            mask[top : top + 16, left : left + 8] = True
+        observations.append(observe(k, masks.encode(mask), 1.0))
+    return observations
+
+
+def test_coming_and_going_is_hardly_ever_taken_for_a_rhythm():
+    found = [find_period(visited(seed), np.ones(26)) for seed in range(40)]
+    assert sum(period is not None for period in found) <= 1
+
+
 def test_too_little_says_nothing():
     observations = seen(range(26), 12)
     assert find_period(observations[:7], np.ones(7)) is None
