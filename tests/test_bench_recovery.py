@@ -1,24 +1,17 @@
 """Hide and check: what is withheld of real tracks is found again, better than by standing still."""
 
-import importlib.util
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from benchmark_modules import load_benchmark
 
 from samodal import masks
 from samodal.data.labelled_files import read_labelled
 from samodal.video import Track, VideoTracks
 
-PATH = Path(__file__).parents[1] / "benchmarks" / "bench_recovery.py"
 REAL = Path(__file__).parents[2] / "shared" / "real_data"
-spec = importlib.util.spec_from_file_location("bench_recovery", PATH)
-assert spec is not None
-assert spec.loader is not None
-bench = importlib.util.module_from_spec(spec)
-sys.modules["bench_recovery"] = bench
-spec.loader.exec_module(bench)
+bench = load_benchmark("bench_recovery")
 
 
 def walking(length: int = 40) -> VideoTracks:

@@ -1,16 +1,9 @@
-import importlib.util
-from pathlib import Path
+from benchmark_modules import load_benchmark
 
-import pytest
-
-BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "bench_scores.py"
+bench = load_benchmark("bench_scores")
 
 
-@pytest.mark.skipif(not BENCHMARK.exists(), reason="benchmarks/ is only in the repository")
 def test_as_the_plain_way_to_the_last_bit():
-    spec = importlib.util.spec_from_file_location("bench_scores", BENCHMARK)
-    bench = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(bench)
     rows = bench.compare(
         videos=3, frames=4, instances=9, size=(135, 240), rounds=1
     )  # raises where they differ
