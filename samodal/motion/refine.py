@@ -20,7 +20,7 @@ from samodal.motion.shape import Patch, blend, carry
 
 LEAST_TRUST = 0.3  # of a mask that may complete another one
 WHOLE = 0.95  # trust in a mask that lacks nothing, unless something stands beside it
-CUT = 0.6  # trust from which on a mask that the image border cuts is better than what is known of it from elsewhere
+ENOUGH = 0.6  # trust above which a mask that the image border cuts is better than what others make of it
 NEARBY = 10  # frames: nearer ones count hardly more
 ZOOMS = (0.95, 1.0, 1.05)  # sizes that are tried
 COARSE = 32  # a mask is first shifted on a grid on which its size is so many pixels
@@ -56,7 +56,7 @@ def refine(
     assert scenery.visible is not None
     sources = [*before, *after]
     trusted = trust([*sources, own])
-    if own.is_cut and trusted[-1] > CUT:
+    if own.is_cut and trusted[-1] > ENOUGH:
         return None
     near = max(3.0, RIM * own.scale)
     window = _reaching(scenery.visible.rle, near)

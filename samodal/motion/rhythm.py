@@ -40,7 +40,8 @@ def find_period(observations: Sequence[Observation], worth: np.ndarray) -> float
     """The period, in frames, with which a silhouette repeats; None where it does not.
 
     The period is taken that leaves the least unexplained, in two ways: as waves, and when masks are foretold from
-    others of the same phase. It must move enough of the silhouette, and must foretell masks better than none does.
+    others of the same phase. It must move enough of the silhouette, explain enough of its changes, and foretell
+    masks better than none does.
 
     Args:
         observations: as of `in_step`, n of them.
