@@ -51,7 +51,7 @@ def refine(
 
     Returns:
         None where nothing seems to hide it, where no other frame shows the instance better, or where the image border
-        cuts it: then place and size are not known well enough to bring other masks here, unless most of it is hidden.
+        cuts it: then place and size are not known well enough to bring other masks here, unless much of it is hidden.
     """
     assert scenery.visible is not None
     sources = [*before, *after]
