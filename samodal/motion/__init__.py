@@ -61,7 +61,7 @@ class Prediction:
 
     Attributes:
         center: (x, y) of the amodal mask's centroid, in pixels.
-        scale: square root of the amodal area, in pixels.
+        scale: its size in pixels, as `measure` in samodal/motion/measure.py tells it of frames that show it.
         sigma: standard deviation of the centre, in pixels (a mean over x and y).
         size_sigma: standard deviation of log(scale).
     """

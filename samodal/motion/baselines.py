@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from samodal.motion import EgoMotion, Prediction
+from samodal.motion.measure import measure
 from samodal.motion.observation import Observation
 
 
@@ -16,7 +17,7 @@ class HoldLast:
     ) -> Prediction:
         """The last centre and size; `ego` and `after` are not looked at."""
         x, y = before[-1].center
-        return Prediction((float(x), float(y)), before[-1].scale, 0.0, 0.0)
+        return Prediction((float(x), float(y)), float(measure(before).scales[-1]), 0.0, 0.0)
 
 
 class ConstantVelocity:
@@ -37,4 +38,5 @@ class ConstantVelocity:
         times = np.array([o.frame for o in last], np.float64) - frame
         centers = np.array([o.center for o in last])
         line = np.polynomial.polynomial.polyfit(times, centers, min(1, len(last) - 1))
-        return Prediction((float(line[0, 0]), float(line[0, 1])), last[-1].scale, 0.0, 0.0)
+        size = float(measure(before).scales[-1])
+        return Prediction((float(line[0, 0]), float(line[0, 1])), size, 0.0, 0.0)

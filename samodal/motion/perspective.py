@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from samodal.motion import EgoMotion, Prediction
-from samodal.motion.observation import Measurements, Observation, measure
+from samodal.motion.measure import Measurements, measure
+from samodal.motion.observation import Observation
 from samodal.motion.smoothing import smooth
 
 NEAREST = 0.2  # no nearer than this share of the depth at the last sighting

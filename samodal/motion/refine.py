@@ -13,7 +13,8 @@ import numpy as np
 from samodal import masks
 from samodal.masks import Rle, Runs, Window
 from samodal.motion import EgoMotion, HiddenInstanceModel, Prediction
-from samodal.motion.observation import Observation, trust
+from samodal.motion.measure import trust
+from samodal.motion.observation import Observation
 from samodal.motion.rhythm import in_step
 from samodal.motion.scenery import Scenery
 from samodal.motion.shape import Patch, blend, carry
@@ -70,7 +71,7 @@ def refine(
     weights = weights * in_step(sources, trusted[:-1], own.frame)
     target = motion.predict([*before, own], own.frame, ego, after)
     room = _room(target)
-    shape = fit(blend(sources, weights, target, room), scenery, target.scale, room)
+    shape = fit(blend(sources, weights, own.frame, target, room), scenery, target.scale, room)
 
     whole = masks.clipped(_around(window, shape.window), scenery.size)
     seen, believed = scenery.seen(whole), shape.part(whole)

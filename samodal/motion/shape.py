@@ -9,7 +9,8 @@ import numpy as np
 from samodal import masks
 from samodal.masks import Rle, Window
 from samodal.motion import Prediction
-from samodal.motion.observation import Observation, measure, trust
+from samodal.motion.measure import measure, trust, widening
+from samodal.motion.observation import Observation
 from samodal.motion.rhythm import in_step
 
 SOURCES = 8  # at most so many masks are averaged
@@ -65,26 +66,31 @@ def carry(observations: Sequence[Observation], frame: int, target: Prediction, r
     worth = trust(observations) * [CUT if o.is_cut else 1.0 for o in observations]
     weights = np.where(worth < worth.max() / 2, 0.0, worth**2)
     weights = weights * in_step(observations, worth, frame) / [abs(frame - o.frame) for o in observations]
-    return blend(observations, weights, target, reach)
+    return blend(observations, weights, frame, target, reach)
 
 
 def blend(
-    observations: Sequence[Observation], weights: np.ndarray, target: Prediction, reach: int = 0
+    observations: Sequence[Observation], weights: np.ndarray, frame: int, target: Prediction, reach: int = 0
 ) -> Patch:
     """Move and scale the masks of largest weight to where the instance is, and average their signed distances.
 
     Args:
         observations: n of them.
         weights: (n,), not negative, some positive.
+        frame: the one in which the mask is wanted.
         target: where the instance is believed to be.
         reach: how far beyond the image the patch may extend, in pixels.
     """
     chosen = [int(k) for k in np.argsort(-weights, kind="stable")[:SOURCES] if weights[k] > 0]
     measured = measure(observations)
-    zooms = target.scale / measured.scales[chosen]
-    shifts = np.asarray(target.center) - zooms[:, None] * measured.centers[chosen]
+    upright = target.scale / measured.scales[chosen]
+    zooms = np.column_stack([upright * widening(observations, frame)[chosen], upright])
+    shifts = np.asarray(target.center) - zooms * measured.centers[chosen]
     boxes = np.array(
-        [z * observations[k].edges + np.tile(s, 2) for k, z, s in zip(chosen, zooms, shifts, strict=True)]
+        [
+            np.tile(z, 2) * observations[k].edges + np.tile(s, 2)
+            for k, z, s in zip(chosen, zooms, shifts, strict=True)
+        ]
     )
     first = np.maximum(np.floor(boxes[:, :2].min(0)).astype(int), -reach)
     last = np.minimum(np.ceil(boxes[:, 2:].max(0)).astype(int) + 1, np.add(observations[0].size[::-1], reach))
@@ -95,7 +101,7 @@ def blend(
         for k, zoom, shift in zip(chosen, zooms, shifts, strict=True):
             distance, corner = observations[k].signed_distance
             offset = zoom * corner + shift - first
-            affine = np.array([[zoom, 0, offset[0]], [0, zoom, offset[1]]])
+            affine = np.array([[zoom[0], 0, offset[0]], [0, zoom[1], offset[1]]])
             moved, sure = (
                 cv2.warpAffine(
                     part, affine, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
@@ -103,7 +109,7 @@ def blend(
                 for part in (distance, observations[k].sure)
             )
             sure *= np.float32(weights[k])
-            total += np.float32(zoom) * sure * moved
+            total += np.float32(zoom.prod() ** 0.5) * sure * moved
             weight += sure
         total /= weight
     return Patch((int(first[0]), int(first[1])), total)

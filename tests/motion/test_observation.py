@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from samodal import masks
-from samodal.motion.observation import measure, observe, trust
+from samodal.motion.measure import measure, trust, widening
+from samodal.motion.observation import observe
 
 SIZE = (120, 200)
 
@@ -56,3 +57,43 @@ def test_a_mask_that_shrinks_too_fast_is_not_trusted():
 def test_a_thing_that_comes_near_is_trusted_while_it_is_small():
     seen = [observe(k, rectangle(20, 20, 20 * 1.06**k, 15 * 1.06**k), 1.0) for k in range(15)]
     assert trust(seen).min() > 0.9
+
+
+def test_a_few_stray_pixels_make_nothing_higher():
+    mask = masks.decode(rectangle(60, 40, 40, 30))
+    mask[20, 70:80] = True
+    assert observe(0, masks.encode(mask), 1.0).height == pytest.approx(
+        observe(0, rectangle(60, 40, 40, 30), 1.0).height, rel=0.05
+    )
+
+
+def test_what_is_hidden_from_one_side_is_no_farther_away():
+    seen = [observe(k, rectangle(60, 40, w, 30), w / 40) for k, w in enumerate((40, 40, 24, 12, 6))]
+    assert measure(seen).scales == pytest.approx(1200**0.5, rel=0.02)
+
+
+def test_what_is_seen_from_its_side_is_no_nearer_but_wider():
+    seen = [observe(k, rectangle(20, 40, 80 * 1.015**k, 30), 1.0) for k in range(10)]
+    measured = measure(seen)
+    assert np.ptp(measured.scales) < 0.5
+    assert widening(seen, 13) == pytest.approx(1.015 ** (13 - np.arange(10)), rel=0.06)
+    assert widening(seen, 5)[5] == pytest.approx(1)
+
+
+def test_steps_of_who_walks_and_slivers_are_no_widening():
+    walker = [observe(k, rectangle(60, 40, 14 + 5 * (k % 2), 40), 1.0) for k in range(12)]
+    assert widening(walker, 16) == pytest.approx(1, abs=0.1)
+    sliver = observe(12, rectangle(60, 40, 3, 40), 0.2)
+    assert widening([*walker, sliver], 16)[:12] == pytest.approx(widening(walker, 16), abs=0.02)
+    assert widening(walker[:1], 16) == pytest.approx(1)
+
+
+def test_a_mask_that_is_cut_is_as_wide_as_the_others_let_expect():
+    """Leaving on the left, ever wider, at one height: its right end is at its place, its middle further left."""
+    seen = [observe(k, rectangle(90 - 12 * k, 40, 80 * 1.015**k, 30), 1.0) for k in range(10)]
+    measured = measure(seen)
+    assert seen[-1].is_cut
+    as_wide_as_at_first = seen[-1].edges[2] - 40
+    truth = 90 - 12 * 9 + 40 * 1.015**9 - 0.5
+    assert abs(measured.centers[-1][0] - truth) < 0.5 * abs(as_wide_as_at_first - truth)
+    assert measured.scales == pytest.approx(measured.scales[0], rel=0.02)

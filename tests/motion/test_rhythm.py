@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from samodal import masks
 from samodal.motion import Prediction
+from samodal.motion.measure import measure
 from samodal.motion.observation import Observation, observe
 from samodal.motion.perspective import PerspectiveMotion
 from samodal.motion.rhythm import LONGEST, SHORTEST, find_period, in_step
@@ -96,10 +97,12 @@ def test_a_hidden_walker_goes_on_walking():
     scores, blurred = [], []
     for frame in hidden:
         truth = observe(frame, masks.encode(walker(frame, period)), 1.0)
-        there = Prediction((float(truth.center[0]), float(truth.center[1])), truth.scale, 0.0, 0.0)
-        scores.append(masks.iou(carry(observations, frame, there).mask((H, W)), truth.amodal))
-        other = carry(observations[:7], frame, there).mask((H, W))  # too few to tell the rhythm
-        blurred.append(masks.iou(other, truth.amodal))
+        for known, found in (
+            (observations, scores),
+            (observations[:7], blurred),
+        ):  # 7: too few to tell the rhythm
+            there = Prediction(tuple(truth.center.tolist()), float(measure(known).scales[0]), 0.0, 0.0)
+            found.append(masks.iou(carry(known, frame, there).mask((H, W)), truth.amodal))
     assert np.mean(scores) > 0.85
     assert np.mean(scores) > np.mean(blurred) + 0.05
 

@@ -4,6 +4,7 @@ import pytest
 
 from samodal import masks
 from samodal.motion import Prediction
+from samodal.motion.measure import measure
 from samodal.motion.observation import observe
 from samodal.motion.scenery import Scenery
 from samodal.motion.shape import carry
@@ -71,6 +72,16 @@ def test_one_bad_mask_among_many_is_outvoted():
     bad = observe(6, rectangle(30, 30, 60, 16), 1.0)
     found = carried([*good, bad], 8, at(100, 60, good[0].scale))
     assert masks.iou(found, ellipse(100, 60, 20, 12)) > 0.8
+
+
+def test_what_gets_wider_goes_on_getting_wider():
+    """A car that drives past shows more and more of its side, and before it did, it showed less."""
+    seen = [observe(k, ellipse(100, 50, round(30 * 1.02**k), 12), 1.0) for k in range(15)]
+    for known, frame in ((seen[:10], 15), (seen[5:], 0)):
+        there = at(100, 60, float(measure(known).scales[0]))
+        truth = ellipse(100, 60, round(30 * 1.02**frame), 12)
+        as_seen = carried([min(known, key=lambda o: abs(o.frame - frame))], frame, there)
+        assert masks.iou(carried(known, frame, there), truth) > masks.iou(as_seen, truth) + 0.03
 
 
 def test_between_two_sightings_one_shape_passes_into_the_other():
