@@ -17,15 +17,13 @@ TURNING = 0.02  # standard deviation, in sizes, of what corners do not tell, bec
 ODD = 4.0  # standard deviations between masks and a step at which the step is not believed,
 JUMP = 0.25  # if they are also so many sizes apart
 UNKNOWN = 10.0  # standard deviation of what a cut mask does not tell, in units of the size
-WIDER = (
-    0.01  # standard deviation of the change of log(width / height) in a frame, before anything is measured,
-)
+WIDER = 0.01  # standard deviation of the change of log(width / height) a frame, before anything is measured,
 WIDER_CHANGE = 0.001  # and of the change of that in one frame
-ASPECT = 0.03  # standard deviation of the log(width / height) of a mask that is seen whole,
-GUESSED = 0.5  # and what is added where all is guessed,
-TELLING = 0.5  # trust, beside the best, of a mask that is asked
-HALF_A_PIXEL = 0.5  # and for an error of that in width and height
 WIDEST = 0.5  # greatest change of log(width / height) that is believed
+TELLING = 0.5  # trust, beside the best, of a mask whose log(width / height) counts,
+ASPECT = 0.03  # and its standard deviation where the mask is seen whole;
+GUESSED = 0.5  # to which this is added, times what it lacks in trust,
+HALF_A_PIXEL = 0.5  # and such an error of width and height
 
 
 def trust(observations: Sequence[Observation]) -> np.ndarray:
@@ -67,7 +65,7 @@ def widening(observations: Sequence[Observation], frame: int) -> np.ndarray:
     return _widening(tuple(observations), frame)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=16)  # asked for the mask, and for the size of each that is cut
 def _widening(observations: tuple[Observation, ...], frame: int) -> np.ndarray:
     trusted = trust(observations)
     good = trusted >= TELLING * trusted.max()
