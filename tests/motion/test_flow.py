@@ -1,7 +1,7 @@
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from samodal import masks
@@ -86,6 +86,7 @@ def test_what_cannot_be_followed_has_no_step():
     st.floats(0.9, 1.1),
     st.integers(0, 2**32 - 1),
 )
+@example(5, 0.0, 0.0, 1.0, 211992977)
 def test_stray_corners_hardly_count(n, dx, dy, zoom, seed):
     rng = np.random.default_rng(seed)
     starts = rng.uniform(0, 60, (n, 2))
@@ -93,6 +94,9 @@ def test_stray_corners_hardly_count(n, dx, dy, zoom, seed):
     stray = n // 5
     ends[:stray] += rng.uniform(-20, 20, (stray, 2))
     step = fit_step(starts, ends)
+    if step is None:  # one of a few that flew off may leave them in doubt
+        assert 0 < stray and n < 10
+        return
     middle = step.end + step.zoom * (np.array([30, 30]) - step.start)
     if n >= 10:
         assert step.zoom == pytest.approx(zoom, abs=0.02)
