@@ -139,7 +139,7 @@ class Follower:
         if doubt > LOST and not after:
             self.ended = "lost"
             return Recovered(None, "gone", 0.0, self.ended)
-        mask = hide(before, after, frame, target, scene)
+        mask = hide(before, after, frame, target, self.ego, scene)
         # What vanishes at the image border has left, unless others are in front of it: else large ghosts remain.
         at_border = before[-1].is_cut and not after and _covered(mask, scene) < COVERED
         if at_border or masks.area(mask) < LEAST_INSIDE * target.scale**2:

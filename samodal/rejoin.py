@@ -82,7 +82,7 @@ def _fit(
     """IoU of the second's first mask with what is expected of the first in that frame."""
     near = [k for k in frames[-HISTORY:] if k >= frames[-1] - HORIZON]
     before = [_observed(first, k) for k in near]
-    expected = carry(before, frame, motion.predict(before, frame, ego)).mask(before[-1].size)
+    expected = carry(before, frame, motion.predict(before, frame, ego), ego).mask(before[-1].size)
     found = second.amodal[frame]
     assert found is not None
     return masks.iou(expected, found) if masks.area(expected) else 0.0

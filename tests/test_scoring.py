@@ -57,7 +57,7 @@ def test_tracks_are_scored_beside_the_trivial_answers(tmp_path: Path, capsys: py
     ours, empty = found["samodal", "all"], found["visible", "all"]
     assert ours["n_gap"] >= 4
     # Masks before and behind the gap lack a side here, so what is brought into it does, too: it is not made higher.
-    assert ours["gap_iou"] > 0.79
+    assert ours["gap_iou"] > 0.8
     assert ours["gap_iou"] > max(found[name, "all"]["gap_iou"] for name in ("hold-last", "constant-velocity"))
     assert empty["gap_iou"] == 0
     assert ours["video_ap"] > ours["video_ap_before"] == empty["video_ap"]

@@ -17,8 +17,12 @@ TURNING = 0.02  # standard deviation, in sizes, of what corners do not tell, bec
 ODD = 4.0  # standard deviations between masks and a step at which the step is not believed,
 JUMP = 0.25  # if they are also so many sizes apart
 UNKNOWN = 10.0  # standard deviation of what a cut mask does not tell, in units of the size
-WIDER = 0.01  # standard deviation of the change of log(width / height) a frame, before anything is measured,
-WIDER_CHANGE = 0.001  # and of the change of that in one frame
+# The farther to one side of the camera a thing is, the more of its side is seen: (length / width) x (width of the
+# image / focal length) of flat, short, middling and long things that keep their heading, and of one that turns,
+SIDES = np.array([0.0, 1.0, 2.0, 4.0, 2.0])
+# And what else log(width / height) changes: standard deviation a frame,
+WIDER = np.array([0.002, 0.002, 0.002, 0.002, 0.012])
+WIDER_CHANGE = np.array([0.0003, 0.0003, 0.0003, 0.0003, 0.001])  # and of the change of that in one frame
 WIDEST = 0.5  # greatest change of log(width / height) that is believed
 TELLING = 0.5  # trust, beside the best, of a mask whose log(width / height) counts,
 ASPECT = 0.03  # and its standard deviation where the mask is seen whole;
@@ -38,56 +42,69 @@ def shrunk(observations: Sequence[Observation]) -> np.ndarray:
     When little is visible, networks tend to answer with little more than what is visible, and the visible fraction
     then says that nothing is hidden. But things do not shrink that fast.
     """
-    return _shrunk(tuple(observations))
+    return np.minimum(fullness(observations) / SCATTER, 1.0)
+
+
+def fullness(observations: Sequence[Observation]) -> np.ndarray:
+    """(n,) in (0, 1]: the mask's area as a share of what those of nearby frames let expect; 1 where it is cut."""
+    return _fullness(tuple(observations))
 
 
 @lru_cache(maxsize=4)  # asked several times for one frame
-def _shrunk(observations: tuple[Observation, ...]) -> np.ndarray:
+def _fullness(observations: tuple[Observation, ...]) -> np.ndarray:
     frames, scales = np.array([(o.frame, o.scale) for o in observations]).T
     cut = np.array([o.is_cut for o in observations])
-    return np.where(cut, 1.0, _as_expected(frames, scales))
+    return np.where(cut, 1.0, _of_expected(frames, scales))
 
 
-def _as_expected(frames: np.ndarray, scales: np.ndarray) -> np.ndarray:
-    """(n,) in (0, 1]: below 1 where a size is too small beside those of nearby frames, in proportion of the areas."""
+def _of_expected(frames: np.ndarray, scales: np.ndarray) -> np.ndarray:
+    """(n,) in (0, 1]: areas as a share of what those of nearby frames let expect."""
     areas = scales**2
     after = np.subtract.outer(frames, frames)  # [k, j]: how long frame k is after frame j
-    expected = (areas * np.exp(np.where(after > 0, -SHRINKING, GROWING) * after)).max(1)
-    return np.minimum(areas / expected / SCATTER, 1.0)
+    return areas / (areas * np.exp(np.where(after > 0, -SHRINKING, GROWING) * after)).max(1)
 
 
-def widening(observations: Sequence[Observation], frame: int) -> np.ndarray:
+def widening(observations: Sequence[Observation], frame: int, columns: np.ndarray) -> np.ndarray:
     """How much wider, at the same height, the instance looks in a frame than in those of n observations: (n,) ratios.
 
-    What drives past is seen more and more from its side. Masks tell it together, by a smooth course: what they differ
-    from it, by steps of who walks or as a network's noise, is no widening.
+    What drives past is seen more and more from its side: a box that keeps its heading looks wider in proportion to
+    1 + side |x - c| / w, where c is the middle of the image and w its width. For each of `SIDES`, the masks together
+    tell a smooth course of what is left, and how likely it is. What single masks differ from the course, by steps of
+    who walks or as a network's noise, is no widening.
+
+    Args:
+        observations: n of them.
+        frame: the one in which it is asked.
+        columns: (n + 1,) of the instance's centre in their frames and in that one, all as that one's camera sees them:
+            when a camera only turns, things move in the image, but they are seen from the same side.
     """
-    return _widening(tuple(observations), frame)
-
-
-@lru_cache(maxsize=16)  # asked for the mask, and for the size of each that is cut
-def _widening(observations: tuple[Observation, ...], frame: int) -> np.ndarray:
     trusted = trust(observations)
     good = trusted >= TELLING * trusted.max()
     whole = [k for k, o in enumerate(observations) if good[k] and not o.is_cut]
     if len(whole) < 2:
         return np.ones(len(observations))
-    frames = np.array([o.frame for o in observations])
-    aspects = np.array([observations[k].aspect for k in whole])
-    sides = np.array([observations[k].shape.shape for k in whole])
-    sigmas = ASPECT + GUESSED * (1 - trusted[whole]) + np.hypot(*(HALF_A_PIXEL / sides.T))
-    course = _course(frames[whole], aspects, sigmas, np.append(frames, frame))
+    frames = np.array([*(o.frame for o in observations), frame])
+    width = observations[0].size[1]
+    aside = np.minimum(np.abs(columns / width - 0.5), 1.0)
+    usual = np.log1p(np.outer(SIDES, aside))
+    aspects = np.array([observations[k].aspect for k in whole]) - usual[:, whole]
+    boxes = np.array([observations[k].shape.shape for k in whole])
+    sigmas = ASPECT + GUESSED * (1 - trusted[whole]) + np.hypot(*(HALF_A_PIXEL / boxes.T))
+    courses, odds = _courses(frames[whole], aspects, sigmas, frames)
     # A mask that is off counts for as little as it is off by: one bad one would point far away.
-    sigmas = np.hypot(sigmas, aspects - course[whole])
-    course = _course(frames[whole], aspects, sigmas, np.append(frames, frame))
+    sigmas = np.hypot(sigmas, odds @ (aspects - courses[:, whole]))
+    courses, odds = _courses(frames[whole], aspects, sigmas, frames)
+    course = odds @ (courses + usual)
     return np.exp(np.clip(course[-1] - course[:-1], -WIDEST, WIDEST))
 
 
-def _course(frames: np.ndarray, aspects: np.ndarray, sigmas: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Where the aspects (n,) of some frames, known to within `sigmas`, lead in others (m,)."""
-    velocity, change = np.array([WIDER]), np.array([WIDER_CHANGE])
-    means, _, _ = constant_velocity(frames, aspects[None], np.diag(sigmas**2), at, velocity, change)
-    return means[0]
+def _courses(
+    frames: np.ndarray, aspects: np.ndarray, sigmas: np.ndarray, at: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where the aspects (5, n) of some frames, known to within `sigmas`, lead in others, (5, m); the odds, (5,)."""
+    means, _, evidence = constant_velocity(frames, aspects, np.diag(sigmas**2), at, WIDER, WIDER_CHANGE)
+    odds = np.exp(evidence - evidence.max())
+    return means, odds / odds.sum()
 
 
 @dataclass(frozen=True)
@@ -138,7 +155,10 @@ def _measure(observations: tuple[Observation, ...]) -> Measurements:
     trusted = trust(observations)
     whole = [(t, o) for t, o in zip(trusted, observations, strict=True) if not o.is_cut]
     reference = max(whole, key=lambda pair: pair[0])[1] if whole else None
-    wider = np.ones(len(observations)) if reference is None else 1 / widening(observations, reference.frame)
+    wider = np.ones(len(observations))
+    if reference is not None:
+        columns = np.array([o.center[0] for o in (*observations, reference)])
+        wider = 1 / widening(observations, reference.frame, columns)
     rows = [_measure_one(o, reference, w) for o, w in zip(observations, wider, strict=True)]
     centers, scales, feet, center_sigmas, size_sigmas = (
         np.array(column) for column in zip(*rows, strict=True)
@@ -146,7 +166,9 @@ def _measure(observations: tuple[Observation, ...]) -> Measurements:
     frames = np.array([o.frame for o in observations])
     hidden = 1.0 - np.array([o.visible_fraction for o in observations])
     cut = np.array([o.is_cut for o in observations])
-    lacking = 1.0 - np.where(cut, _as_expected(frames, scales), shrunk(observations))
+    lacking = 1.0 - np.where(
+        cut, np.minimum(_of_expected(frames, scales) / SCATTER, 1.0), shrunk(observations)
+    )
     # A mask that lacks a part is off to one side, which is worse than the noise of one that was guessed whole.
     noise = 0.015 + 0.1 * hidden**2 + 4.0 * lacking**2
     sigmas = np.column_stack(

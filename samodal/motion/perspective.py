@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from samodal.motion import EgoMotion, Prediction
+from samodal.motion.camera import motions, turn
 from samodal.motion.measure import Measurements, measure
 from samodal.motion.observation import Observation
 from samodal.motion.smoothing import smooth
@@ -52,8 +53,8 @@ class PerspectiveMotion:
         measured = measure([*before, *after])
         height, width = before[-1].size
         middle = np.array([(width - 1) / 2, (height - 1) / 2])
-        rotations, drives = _motions(measured.frames, before[-1].frame, frame, ego)
-        turned, in_front = _turn(measured.centers, rotations)
+        rotations, drives = motions(measured.frames, before[-1].frame, frame, ego)
+        turned, in_front = turn(measured.centers, rotations)
         turned = turned - middle
         center_noise = measured.center_noise * np.outer(in_front, in_front)
         center_noise = center_noise + np.diag(np.where(in_front, 0.0, (10.0 * width) ** 2))
@@ -97,25 +98,6 @@ class PerspectiveMotion:
         )
 
 
-def _motions(frames: np.ndarray, anchor: int, frame: int, ego: EgoMotion) -> tuple[np.ndarray, np.ndarray]:
-    """Rotations (n, 3, 3) and drives (n, 3) of `Motion`, from n frames to `frame`.
-
-    By way of one anchor, so that a whole gap needs each motion from an observation only once.
-    """
-    motions = [ego.between(int(k), anchor) for k in frames]
-    onward = ego.between(anchor, frame)
-    rotations = onward.rotation @ np.array([motion.rotation for motion in motions])
-    drives = np.array([motion.drive for motion in motions]) @ onward.rotation.T + onward.drive
-    return rotations, drives
-
-
-def _turn(points: np.ndarray, rotations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Points (n, 2) as the turned camera would see them; (n,) bool, is it in front."""
-    rays = (rotations[:, :, :2] @ points[:, :, None])[:, :, 0] + rotations[:, :, 2]
-    in_front = rays[:, 2] > 0.2
-    return rays[:, :2] / np.where(in_front, rays[:, 2], 0.2)[:, None], in_front
-
-
 def _still(
     measured: Measurements, rotations: np.ndarray, drives: np.ndarray, middle: np.ndarray
 ) -> np.ndarray:
@@ -131,6 +113,6 @@ def _still(
     # Within the image: forth and back may add up to next to nothing, which points anywhere.
     horizon = np.clip(longest[1] / longest[2], -middle[1], middle[1])
     feet = measured.centers + np.column_stack([np.zeros(len(drives)), measured.feet * measured.scales])
-    below = (_turn(feet, rotations)[0][:, 1] - middle[1] - horizon) / measured.scales
+    below = (turn(feet, rotations)[0][:, 1] - middle[1] - horizon) / measured.scales
     weights = (measured.scales / measured.center_sigmas[:, 1]) ** 2
     return -max(0.0, float(np.average(below, weights=weights))) * np.vstack([drives, np.zeros(3)])

@@ -71,7 +71,7 @@ def refine(
     weights = weights * in_step(sources, trusted[:-1], own.frame)
     target = motion.predict([*before, own], own.frame, ego, after)
     room = _room(target)
-    shape = fit(blend(sources, weights, own.frame, target, room), scenery, target.scale, room)
+    shape = fit(blend(sources, weights, own.frame, target, ego, room), scenery, target.scale, room)
 
     whole = masks.clipped(_around(window, shape.window), scenery.size)
     seen, believed = scenery.seen(whole), shape.part(whole)
@@ -101,6 +101,7 @@ def hide(
     after: Sequence[Observation],
     frame: int,
     target: Prediction,
+    ego: EgoMotion,
     scene: Runs | None = None,
 ) -> Rle:
     """The amodal mask of an instance in a frame that shows nothing of it.
@@ -110,15 +111,16 @@ def hide(
         after: later ones, oldest first; empty when working causally.
         frame: the hidden frame.
         target: where the instance is believed to be.
+        ego: the camera's motion.
         scene: all that other instances show of themselves; None: not known. What is hidden is hidden
             behind something. If that is mostly other instances, the mask is moved behind them, and what
             would still be bare is cut off. Else something hides it that is nobody's mask.
     """
     size = before[-1].size
     if scene is None:
-        return carry([*before, *after], frame, target).mask(size)
+        return carry([*before, *after], frame, target, ego).mask(size)
     room = _room(target)
-    shape = carry([*before, *after], frame, target, room)
+    shape = carry([*before, *after], frame, target, ego, room)
     fitted = fit(shape, Scenery(scene), target.scale, room)
     window = masks.clipped(fitted.window, size)
     moved = fitted.part(window)

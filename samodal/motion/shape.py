@@ -8,8 +8,9 @@ import numpy as np
 
 from samodal import masks
 from samodal.masks import Rle, Window
-from samodal.motion import Prediction
-from samodal.motion.measure import measure, trust, widening
+from samodal.motion import EgoMotion, Prediction
+from samodal.motion.camera import motions, turn
+from samodal.motion.measure import fullness, measure, trust, widening
 from samodal.motion.observation import Observation
 from samodal.motion.rhythm import in_step
 
@@ -51,7 +52,9 @@ class Patch:
         return masks.encode_box(self.part(window), *window[:2], size)
 
 
-def carry(observations: Sequence[Observation], frame: int, target: Prediction, reach: int = 0) -> Patch:
+def carry(
+    observations: Sequence[Observation], frame: int, target: Prediction, ego: EgoMotion, reach: int = 0
+) -> Patch:
     """The amodal mask of a hidden instance.
 
     Masks near in time and well seen count more, so between two sightings one shape passes into the other, and what
@@ -61,16 +64,24 @@ def carry(observations: Sequence[Observation], frame: int, target: Prediction, r
         observations: at least one, from before the gap and, where known, from behind it.
         frame: the hidden frame.
         target: where the instance is believed to be in it.
+        ego: the camera's motion.
         reach: how far beyond the image the patch may extend, in pixels.
     """
-    worth = trust(observations) * [CUT if o.is_cut else 1.0 for o in observations]
+    worth = (
+        trust(observations) * fullness(observations) ** 2 * [CUT if o.is_cut else 1.0 for o in observations]
+    )
     weights = np.where(worth < worth.max() / 2, 0.0, worth**2)
     weights = weights * in_step(observations, worth, frame) / [abs(frame - o.frame) for o in observations]
-    return blend(observations, weights, frame, target, reach)
+    return blend(observations, weights, frame, target, ego, reach)
 
 
 def blend(
-    observations: Sequence[Observation], weights: np.ndarray, frame: int, target: Prediction, reach: int = 0
+    observations: Sequence[Observation],
+    weights: np.ndarray,
+    frame: int,
+    target: Prediction,
+    ego: EgoMotion,
+    reach: int = 0,
 ) -> Patch:
     """Move and scale the masks of largest weight to where the instance is, and average their signed distances.
 
@@ -79,12 +90,15 @@ def blend(
         weights: (n,), not negative, some positive.
         frame: the one in which the mask is wanted.
         target: where the instance is believed to be.
+        ego: the camera's motion.
         reach: how far beyond the image the patch may extend, in pixels.
     """
     chosen = [int(k) for k in np.argsort(-weights, kind="stable")[:SOURCES] if weights[k] > 0]
     measured = measure(observations)
+    rotations, _ = motions(measured.frames, observations[0].frame, frame, ego)
+    columns = np.append(turn(measured.centers, rotations)[0][:, 0], target.center[0])
     upright = target.scale / measured.scales[chosen]
-    zooms = np.column_stack([upright * widening(observations, frame)[chosen], upright])
+    zooms = np.column_stack([upright * widening(observations, frame, columns)[chosen], upright])
     shifts = np.asarray(target.center) - zooms * measured.centers[chosen]
     boxes = np.array(
         [

@@ -24,11 +24,12 @@ def test_observe_measures_centroid_and_size():
 
 @pytest.mark.parametrize("x", [-25, 175])
 def test_a_mask_cut_at_the_side_is_measured_by_its_free_edges(x):
-    whole = [observe(k, rectangle(60, 40, 40, 30), 1.0) for k in range(3)]
-    measured = measure([*whole, observe(3, rectangle(x, 45, 40, 30), 1.0)])
-    assert measured.centers[3] == pytest.approx([x + 19.5, 59.5], abs=0.5)
-    assert measured.scales[3] == pytest.approx(1200**0.5, rel=0.02)
-    assert measured.center_sigmas[3].max() < 5
+    """Of those seen on the way there, none was wider than the first."""
+    whole = [observe(k, rectangle(80 + k * (x - 80) / 6, 40, 40, 30), 1.0) for k in range(5)]
+    measured = measure([*whole, observe(6, rectangle(x, 45, 40, 30), 1.0)])
+    assert measured.centers[5] == pytest.approx([x + 19.5, 59.5], abs=0.5)
+    assert measured.scales[5] == pytest.approx(1200**0.5, rel=0.02)
+    assert measured.center_sigmas[5].max() < 5
 
 
 def test_a_mask_cut_on_all_sides_says_nothing():
@@ -76,24 +77,44 @@ def test_what_is_seen_from_its_side_is_no_nearer_but_wider():
     seen = [observe(k, rectangle(20, 40, 80 * 1.015**k, 30), 1.0) for k in range(10)]
     measured = measure(seen)
     assert np.ptp(measured.scales) < 0.5
-    assert widening(seen, 13) == pytest.approx(1.015 ** (13 - np.arange(10)), rel=0.06)
-    assert widening(seen, 5)[5] == pytest.approx(1)
+    assert widening(seen, 13, np.full(11, 99.5)) == pytest.approx(1.015 ** (13 - np.arange(10)), rel=0.06)
+    assert widening(seen, 5, np.full(11, 99.5))[5] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("side", [0.0, 2.0])
+def test_the_place_in_the_image_tells_how_much_of_the_side_is_seen(side):
+    """From where it was seen, a box that keeps its heading is foretold to be wider farther out; what is flat is not."""
+    near = np.array([100.0, 85.0, 70.0, 55.0])
+    widths = 40 * (1 + side * np.abs(near - 99.5) / 200)
+    seen = [
+        observe(k, rectangle(x - w / 2, 40, w, 30), 1.0)
+        for k, (x, w) in enumerate(zip(near, widths, strict=True))
+    ]
+    truth = 40 * (1 + side * 120 / 200)
+    assert widening(seen, 9, np.append(near, 99.5 - 120))[-1] == pytest.approx(truth / widths[-1], rel=0.1)
 
 
 def test_steps_of_who_walks_and_slivers_are_no_widening():
     walker = [observe(k, rectangle(60, 40, 14 + 5 * (k % 2), 40), 1.0) for k in range(12)]
-    assert widening(walker, 16) == pytest.approx(1, abs=0.1)
+    assert widening(walker, 16, np.full(13, 66.5)) == pytest.approx(1, abs=0.1)
     sliver = observe(12, rectangle(60, 40, 3, 40), 0.2)
-    assert widening([*walker, sliver], 16)[:12] == pytest.approx(widening(walker, 16), abs=0.02)
-    assert widening(walker[:1], 16) == pytest.approx(1)
+    assert widening([*walker, sliver], 16, np.full(14, 66.5))[:12] == pytest.approx(
+        widening(walker, 16, np.full(13, 66.5)), abs=0.02
+    )
+    assert widening(walker[:1], 16, np.full(2, 66.5)) == pytest.approx(1)
 
 
 def test_a_mask_that_is_cut_is_as_wide_as_the_others_let_expect():
     """Leaving on the left, ever wider, at one height: its right end is at its place, its middle further left."""
-    seen = [observe(k, rectangle(90 - 12 * k, 40, 80 * 1.015**k, 30), 1.0) for k in range(10)]
+    middles = [100 - 10 * k for k in range(10)]
+    widths = [40 * (1 + 2 * abs(x - 99.5) / 200) for x in middles]
+    seen = [
+        observe(k, rectangle(x - w / 2, 40, w, 30), 1.0)
+        for k, (x, w) in enumerate(zip(middles, widths, strict=True))
+    ]
     measured = measure(seen)
     assert seen[-1].is_cut
-    as_wide_as_at_first = seen[-1].edges[2] - 40
-    truth = 90 - 12 * 9 + 40 * 1.015**9 - 0.5
+    as_wide_as_at_first = seen[-1].edges[2] - widths[0] / 2
+    truth = middles[-1] - 0.5
     assert abs(measured.centers[-1][0] - truth) < 0.5 * abs(as_wide_as_at_first - truth)
     assert measured.scales == pytest.approx(measured.scales[0], rel=0.02)

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from samodal import masks
 from samodal.motion import Prediction
+from samodal.motion.ego import FixedEgo
 from samodal.motion.observation import Observation, observe
 from samodal.motion.perspective import PerspectiveMotion
 from samodal.motion.refine import fit, hide
@@ -142,7 +143,7 @@ def at(x: float, y: float, like: Observation) -> Prediction:
 def test_what_is_hidden_is_hidden_behind_something():
     seen = observed(ellipse(60, 60))
     wall = right_of(100)
-    found = hide([seen], [], 5, at(122, 60, seen), masks.Runs(masks.encode(wall)))
+    found = hide([seen], [], 5, at(122, 60, seen), FixedEgo(), masks.Runs(masks.encode(wall)))
     assert not (masks.decode(found) & ~wall).any()
     assert masks.iou(found, masks.encode(ellipse(124, 60))) > 0.8
 
@@ -150,4 +151,5 @@ def test_what_is_hidden_is_hidden_behind_something():
 def test_behind_something_that_is_nobodys_mask_it_stays_where_it_is_believed():
     seen = observed(ellipse(60, 60))
     elsewhere = masks.Runs(masks.encode(right_of(150)))
-    assert hide([seen], [], 5, at(90, 60, seen), elsewhere) == hide([seen], [], 5, at(90, 60, seen))
+    there = at(90, 60, seen)
+    assert hide([seen], [], 5, there, FixedEgo(), elsewhere) == hide([seen], [], 5, there, FixedEgo())

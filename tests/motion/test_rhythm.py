@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from samodal import masks
 from samodal.motion import Prediction
+from samodal.motion.ego import FixedEgo
 from samodal.motion.measure import measure
 from samodal.motion.observation import Observation, observe
 from samodal.motion.perspective import PerspectiveMotion
@@ -102,7 +103,7 @@ def test_a_hidden_walker_goes_on_walking():
             (observations[:7], blurred),
         ):  # 7: too few to tell the rhythm
             there = Prediction(tuple(truth.center.tolist()), float(measure(known).scales[0]), 0.0, 0.0)
-            found.append(masks.iou(carry(known, frame, there).mask((H, W)), truth.amodal))
+            found.append(masks.iou(carry(known, frame, there, FixedEgo()).mask((H, W)), truth.amodal))
     assert np.mean(scores) > 0.85
     assert np.mean(scores) > np.mean(blurred) + 0.05
 

@@ -4,6 +4,7 @@ import pytest
 
 from samodal import masks
 from samodal.motion import Prediction
+from samodal.motion.ego import FixedEgo
 from samodal.motion.measure import measure
 from samodal.motion.observation import observe
 from samodal.motion.scenery import Scenery
@@ -23,7 +24,7 @@ def ellipse(x: int, y: int, a: int, b: int) -> masks.Rle:
 
 
 def carried(observations, frame, target) -> masks.Rle:
-    return carry(observations, frame, target).mask(SIZE)
+    return carry(observations, frame, target, FixedEgo()).mask(SIZE)
 
 
 def at(x: float, y: float, scale: float) -> Prediction:
@@ -53,6 +54,13 @@ def test_slivers_and_cut_masks_do_not_take_part():
     sliver = observe(8, rectangle(60, 40, 4, 30), 0.1)
     cut = observe(9, rectangle(-20, 40, 40, 30), 1.0)
     found = carried([whole, sliver, cut], 10, at(100.5, 60.5, whole.scale))
+    assert masks.box(found)[2:] == (40, 30)
+
+
+def test_masks_that_lack_a_third_take_no_part_whatever_they_claim():
+    whole = [observe(k, rectangle(60, 40, 40, 30), 1.0) for k in range(8)]
+    lacking = observe(8, rectangle(74, 40, 26, 30), 1.0)
+    found = carried([*whole, lacking], 9, at(119.5, 60.5, whole[0].scale))
     assert masks.box(found)[2:] == (40, 30)
 
 
