@@ -102,8 +102,11 @@ def fit_step(starts: np.ndarray, ends: np.ndarray, pixel: float = 1.0) -> Step |
     if len(starts) < LEAST_CORNERS:
         return None
     noise = NOISE * pixel
-    weights = np.ones(len(starts))
-    for _ in range(6):
+    # Begun with the median, because a few that flew far off would lead a mean astray for good.
+    off = np.hypot(*(ends - starts - np.median(ends - starts, axis=0)).T)
+    for _ in range(7):
+        typical = max(1.48 * float(np.median(off)), noise / 2)
+        weights = 1 / (1 + (off / (STRAY * typical)) ** 2)
         weights /= weights.sum()
         start, end = weights @ starts, weights @ ends
         before, after = starts - start, ends - end
@@ -112,8 +115,6 @@ def fit_step(starts: np.ndarray, ends: np.ndarray, pixel: float = 1.0) -> Step |
         zoom = (float(weights @ (before * after).sum(1)) + usual) / (spread + usual)
         zoom = float(np.clip(zoom, 1 / GREATEST_ZOOM, GREATEST_ZOOM))
         off = np.hypot(*(after - zoom * before).T)
-        typical = max(1.48 * float(np.median(off)), noise / 2)
-        weights = 1 / (1 + (off / (STRAY * typical)) ** 2)
     if typical > DISAGREE * pixel:
         return None
     error = max(typical, noise) / len(starts) ** 0.5

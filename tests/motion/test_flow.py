@@ -87,6 +87,7 @@ def test_what_cannot_be_followed_has_no_step():
     st.integers(0, 2**32 - 1),
 )
 @example(5, 0.0, 0.0, 1.0, 211992977)
+@example(10, 0.0, 0.0, 1.0, 7414883)
 def test_stray_corners_hardly_count(n, dx, dy, zoom, seed):
     rng = np.random.default_rng(seed)
     starts = rng.uniform(0, 60, (n, 2))
