@@ -137,6 +137,7 @@ def ask_sam(
     batch: int,
     log: AnswerLog | None = None,
     queue: int = 0,
+    live: bool = False,
 ) -> Iterator[Seen]:
     """Ask SAM about the instances that are seen; frames in which nothing is seen are not encoded.
 
@@ -151,12 +152,13 @@ def ask_sam(
         log: the answers that are known already, where those of other frames are added.
         queue: 0 for one frame after the other; else reading, the model and its answers overlap, with so many frames
             waiting between them.
+        live: frames come one by one, so none is encoded in company: on a GPU, that would be with empty ones.
     """
 
     def stage(items: Iterator[T]) -> Iterator[T]:
         return ahead(items, queue) if queue else items
 
-    together = 1 if model.device.type == "cpu" else GPU_BATCH
+    together = 1 if live or model.device.type == "cpu" else GPU_BATCH
     known = () if log is None else log
     asked = stage(_prompted(frames, model, prompt, seed, video_id, known))
     for frame, shown, decoded in stage(_decoded(asked, model, batch, together)):

@@ -69,7 +69,7 @@ def read_image(path: Path) -> np.ndarray:
                 high_byte = np.asarray(image).astype(np.int64) >> 8
                 return np.repeat(high_byte.clip(0, 255).astype(np.uint8)[..., None], 3, axis=2)
             return np.array(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f"{path}: broken image ({error})") from None
 
 
@@ -135,7 +135,7 @@ def _image_size(path: Path) -> tuple[int, int]:
     try:
         with Image.open(path) as image:  # reads the header only
             return image.height, image.width
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f"{path}: broken image ({error})") from None
 
 

@@ -25,7 +25,7 @@ def encode(mask: np.ndarray) -> Rle:
     part = mask[rows, columns]
     if part.size < mask.size / 4:  # the rest, which is empty, would be most of the work
         return encode_box(part, columns.start, rows.start, mask.shape)
-    rle = coco.encode(np.asfortranarray(mask, dtype=np.uint8))
+    rle = coco.encode(np.asfortranarray(mask != 0, dtype=np.uint8))
     return {"size": [int(n) for n in rle["size"]], "counts": rle["counts"].decode("ascii")}
 
 
@@ -201,7 +201,7 @@ def without_specks(mask: np.ndarray, visible: np.ndarray | None = None, share: f
         areas = stats[:, cv2.CC_STAT_AREA]
         kept = areas >= share * areas[1:].sum()
         if visible is not None:
-            kept[labels[visible[part]]] = True
+            kept[labels[visible[part] != 0]] = True
         kept[0] = False
         result[part] = kept[labels]
     return result

@@ -122,6 +122,8 @@ class AmodalVideoSegmenter:
                 "recover reference goes by a tracked point, which tracker motion has none of: choose one of "
                 + ", ".join(tracker_names())
             )
+        if recover == "reference" and "points" not in (self.prompt.kinds or model.config.prompt_kinds):
+            raise InputError("recover reference follows a prompt point: prompt.kinds must include points")
         self.recover = recover
         self.seed = seed
         self.batch = batch
@@ -251,19 +253,21 @@ class AmodalVideoSegmenter:
         mode: Mode = "two-sided" if look_ahead else "none" if self.recover == "none" else "online"
         keep = FORGET + look_ahead
         if visible is None and not isinstance(video, str | Path | Video):
-            pairs, video_id, batch, forget = checked(video), 1, 1, float(FORGET)
+            live, pairs, video_id, batch, forget = True, checked(video), 1, 1, float(FORGET)
             ego = self._ego_of(None, keep)
         elif visible is None or not isinstance(video, str | Path | Video):
             raise InputError("a stream needs a video and its visible masks, or one iterable of pairs of both")
         else:
             video, visible = _open(video, visible)
-            pairs, video_id, batch, forget = pairs_of(video, visible), visible.video_id, self.batch, inf
+            live, pairs, forget = False, pairs_of(video, visible), inf
+            video_id, batch = visible.video_id, self.batch
             ego = self._ego_of(len(video), keep)
         # No stage runs ahead here: what a frame is told must come from the past alone, without delay.
         if self.recover == "reference" and self.points is not None:
-            return shift_stream(self._answers(read(pairs, FixedEgo()), video_id, batch), self.points, forget)
+            seen = self._answers(read(pairs, FixedEgo()), video_id, batch, live=live)
+            return shift_stream(seen, self.points, forget)
         flow = None if mode == "none" else InstanceFlow()
-        seen = self._answers(read(pairs, ego, flow), video_id, batch)
+        seen = self._answers(read(pairs, ego, flow), video_id, batch, live=live)
         refine, points = self.refine and self.recover != "none", None
         if self.points is not None and mode != "none":
             points = follow_points(self.points, look_ahead, self.seed)
@@ -276,8 +280,9 @@ class AmodalVideoSegmenter:
         batch: int,
         log: AnswerLog | None = None,
         queue: int = 0,
+        live: bool = False,
     ) -> Iterator[Seen]:
-        options = self.prompt, self.unite_visible, self.seed, video_id, batch, log, queue
+        options = self.prompt, self.unite_visible, self.seed, video_id, batch, log, queue, live
         return ask_sam(frames, self.model, *options)
 
     def _ego_of(self, frames: int | None, keep: int | None = None) -> EgoMotion:

@@ -31,6 +31,7 @@ class PointShift:
         point: (2,) (x, y) in the frame that showed the instance last.
         age: frames since then.
         left: it has left; there is nothing to follow.
+        lost: the tracker did not find the point in the last frame.
     """
 
     def __init__(self, mask: Rle, point: np.ndarray) -> None:
@@ -44,11 +45,15 @@ class PointShift:
 
     def _begin(self, mask: Rle, point: np.ndarray) -> None:
         self._mask, self.point, self.age = mask, np.asarray(point, np.float64), 0
-        self.left = _at_border(mask, self.point)
+        self.left, self.lost = _at_border(mask, self.point), False
 
     def move(self, place: np.ndarray | None) -> Rle | None:
-        """The mask of the next frame, where the point is now at `place` (2,); not asked for where it has left."""
+        """The mask of the next frame, where the point is now at `place` (2,).
+
+        None where that is not known (nothing is asked for what has left), or where the mask is out of the image.
+        """
         self.age += 1
+        self.lost = place is None and not self.left
         if self.left or place is None:
             return None
         way = place - self.point
@@ -61,7 +66,14 @@ class PointShift:
 
     def reason(self, moved: Rle | None) -> str:
         """Why the frame is hidden, or gone, in words; of what `move` gave."""
-        return "left the frame" if moved is None else f"moved with a point, not seen for {self.age} frames"
+        if moved is not None:
+            return f"moved with a point, not seen for {self.age} frames"
+        return "its point is lost" if self.lost else "left the frame"
+
+
+def known_place(place: np.ndarray) -> np.ndarray | None:
+    """Where a tracker has a point, (2,); None where it says that it does not know (not finite)."""
+    return place if np.isfinite(place).all() else None
 
 
 def shift_by_point(track: Track, follow: Follow) -> Track:
@@ -93,7 +105,7 @@ def shift_by_point(track: Track, follow: Follow) -> Track:
             rule.see(one.mask, one.point)
         places = None if rule.left or not one.hidden else follow(one.frame, one.point, one.hidden)
         for number, frame in enumerate(one.hidden):
-            place = None if rule.left or places is None else places[number]
+            place = None if rule.left or places is None else known_place(places[number])
             moved = rule.move(place)
             result.amodal[frame], result.reasons[frame] = moved, rule.reason(moved)
             result.states[frame] = "gone" if moved is None else "hidden"

@@ -118,7 +118,7 @@ def identity(
         "seed": command.seed,
         "unite_visible": command.unite_visible,
         "device": model.device.type,
-        "backend": [command.backend, command.dtype],
+        "backend": [command.backend, command.dtype, command.compile],
     }
 
 
@@ -146,11 +146,12 @@ def choose_tracker(name: str, weights: Path | None, device: torch.device) -> str
 
 
 def choose_device(name: str | None) -> torch.device:
-    """The device that was asked for, or the best there is.
+    """The device that was asked for, or the best there is; on a GPU, fp32 shall mean fp32 in convolutions, too.
 
     Raises:
         InputError: no such device here.
     """
+    torch.backends.cudnn.allow_tf32 = False
     if name is None:
         if torch.cuda.is_available():
             return torch.device("cuda")

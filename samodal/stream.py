@@ -14,7 +14,7 @@ from samodal.each_frame import Seen
 from samodal.errors import InputError
 from samodal.masks import Rle, Runs
 from samodal.motion import EgoMotion, HiddenInstanceModel
-from samodal.point_shift import PointShift
+from samodal.point_shift import PointShift, known_place
 from samodal.recover import HORIZON, Mode, Recovered, Recovery, Sighting
 from samodal.track import PointTracker
 from samodal.track.interface import PointStream, RecentFrames, open_stream
@@ -157,11 +157,14 @@ def _shifted(
         located = stream.step()
         for track_id, rule in rules.items():
             if track_id not in seen:
-                place = located[clips[track_id]][0].astype(np.float64) if track_id in clips else None
-                moved = rule.move(None if place is None else place[0])
+                place = None
+                if track_id in clips:
+                    place = known_place(located[clips[track_id]][0].astype(np.float64)[0])
+                moved = rule.move(place)
                 state: State = "gone" if moved is None else "hidden"
                 score = None if moved is None else scores[track_id]
-                results[track_id] = InstanceResult(moved, state, score, place, rule.reason(moved))
+                points = None if place is None else place[None]
+                results[track_id] = InstanceResult(moved, state, score, points, rule.reason(moved))
         for track_id, sighting in seen.items():
             if track_id in rules:
                 rules[track_id].see(*sighting)

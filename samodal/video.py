@@ -178,10 +178,10 @@ class VideoTracks:
 
 def _track_to_json(track: Track, video_id: int) -> dict[str, Any]:
     return {
-        "video_id": video_id,
-        "track_id": track.track_id,
-        "category_id": track.category_id,
-        "score": round(track.score, 5),
+        "video_id": int(video_id),
+        "track_id": int(track.track_id),
+        "category_id": int(track.category_id),
+        "score": _rounded(track.score),
         "segmentations": track.amodal,
         "states": track.states,
         "scores": [_rounded(score) for score in track.scores],
@@ -204,7 +204,7 @@ def _track_from_json(entry: dict[str, Any]) -> Track:
         amodal=entry["segmentations"],
         states=entry["states"],
         scores=entry["scores"],
-        points=[None if xy is None else _points_from_json(xy) for xy in entry["points"]],
+        points=[None if xy is None else points_from_json(xy) for xy in entry["points"]],
         reasons=entry.get("reasons", []),
         occluders=entry.get("occluders", []),
         depths=entry.get("depths", []),
@@ -215,7 +215,8 @@ def _track_from_json(entry: dict[str, Any]) -> Track:
     return track
 
 
-def _points_from_json(values: list[list[float]]) -> np.ndarray:
+def points_from_json(values: list[list[float]]) -> np.ndarray:
+    """Points (K, 2) of one frame: int64 where all are whole numbers, as those of prompts are, else float64."""
     points = np.asarray(values, np.float64).reshape(-1, 2)
     whole = points.astype(np.int64)
     return whole if (whole == points).all() else points

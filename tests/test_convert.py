@@ -179,13 +179,18 @@ def test_our_own_file_keeps_all_it_has(tmp_path: Path) -> None:
     rle = masks.encode(np.ones(SIZE, bool))
     track = Track(-3, 26, 1 / 3, [rle, None, None], [rle, rle, None], ["visible", "hidden", "gone"])
     track.scores, track.reasons = [0.9, 1 / 7, None], [None, "in a gap", "left"]
-    track.points = [np.array([[1, 2]]), None, None]
+    track.points = [np.array([[1, 2]]), np.array([[3.75, 6.25]]), None]
+    track.occluders, track.depths = [None, -4, None], [0, 1, None]
     VideoTracks(SIZE, 3, [track], video_id=4).write(tmp_path / "amodal.json")
     convert(tmp_path / "amodal.json", tmp_path / "b.json", "youtube-vis", "youtube-vis-results")
     a, b = (VideoTracks.read(tmp_path / name) for name in ("amodal.json", "b.json"))
     assert (a.video_id, a.num_frames, a.size) == (b.video_id, b.num_frames, b.size)
     assert {**vars(a.tracks[0]), "points": None} == {**vars(b.tracks[0]), "points": None}
-    assert b.tracks[0].points[0].tolist() == [[1, 2]]
+    assert [xy if xy is None else xy.tolist() for xy in b.tracks[0].points] == [
+        [[1, 2]],
+        [[3.75, 6.25]],
+        None,
+    ]
 
 
 def test_genvis_counts_classes_from_one(tmp_path: Path) -> None:

@@ -150,6 +150,24 @@ def test_set_operations():
     assert masks.box(masks.empty((40, 60))) == (0, 0, 0, 0)
 
 
+@pytest.mark.parametrize("value", [2, 0.5, 256, True])
+def test_what_is_not_zero_is_inside(value):
+    for shape in ((8, 8), (40, 40)):
+        mask = np.zeros(shape, np.asarray(value).dtype)
+        mask[2:8, 3:8] = value
+        mask[4, 4] = mask[4, 4] and 1
+        assert np.array_equal(masks.decode(masks.encode(mask)), mask != 0)
+
+
+def test_specks_of_masks_that_are_numbers():
+    mask = np.zeros((20, 20), np.uint8)
+    mask[2:12, 2:12], mask[18, 18] = 1, 1
+    visible = np.zeros_like(mask)
+    visible[18, 18] = 1
+    assert masks.without_specks(mask, visible)[18, 18]
+    assert not masks.without_specks(mask)[18, 18]
+
+
 def test_erode_counts_pixels_outside_the_image_as_mask():
     golden = np.load(GOLDEN / "points.npz")
     names = [key.removeprefix("mask__") for key in golden if key.startswith("mask__")]

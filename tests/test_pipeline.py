@@ -181,6 +181,13 @@ def test_the_rule_of_the_original_needs_a_point_tracker() -> None:
         AmodalVideoSegmenter(MODEL, recover="reference")
 
 
+def test_the_rule_of_the_original_needs_a_point() -> None:
+    with pytest.raises(InputError, match=r"prompt\.kinds"):
+        AmodalVideoSegmenter(
+            MODEL, tracker="lucas-kanade", recover="reference", prompt=PromptOptions(kinds=("box",))
+        )
+
+
 def test_what_is_written_can_be_read_again(tmp_path: Path) -> None:
     tracks = segment()
     first = written(tracks, tmp_path)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from samodal import masks
 from samodal.point_shift import shift, shift_by_point, sightings
-from samodal.video import Track
+from samodal.video import Track, VideoTracks
 
 GOLDEN = Path(__file__).parent / "data" / "golden"
 SIZE = (60, 120)
@@ -117,3 +117,15 @@ def test_hidden_frames_come_after_a_sighting():
     )
     assert [(one.frame, list(one.hidden)) for one in sightings(track)] == [(1, [2, 3]), (4, [5])]
     assert sightings(track_with([None], [None])) == []
+
+
+def test_a_point_that_is_lost_ends_the_mask_until_it_is_found_again(tmp_path):
+    hidden = [None] * 3
+    track = track_with([square(50, 20), *hidden, square(56, 20)], [(55, 25), *hidden, (61, 25)])
+    way = np.array([[56.0, 25.0], [np.nan, np.nan], [58.0, 25.0]])
+    found = shift_by_point(track, lambda last, point, frames: way)
+    assert found.states == ["visible", "hidden", "gone", "hidden", "visible"]
+    assert found.reasons[2] == "its point is lost"
+    assert found.points[2] is None
+    VideoTracks(SIZE, 5, [found]).write(tmp_path / "amodal.json")
+    assert VideoTracks.read(tmp_path / "amodal.json").tracks[0].states == found.states

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from toys import rows, tiny_sam, told, toy_clip
@@ -63,6 +64,37 @@ def grey() -> np.ndarray:
 def test_pairs_are_as_good_as_a_video(clip, look_ahead: int) -> None:
     whole = segmenter().stream(clip.video, only_visible(clip.truth), look_ahead)
     assert told(list(segmenter().stream(pairs(clip), look_ahead=look_ahead))) == told(list(whole))
+
+
+class OnAGpu:
+    """In place of a model on a device that is no CPU: notes in what company frames are encoded."""
+
+    device, engine = torch.device("meta"), None
+    config, image_size = MODEL.config, MODEL.image_size
+
+    def __init__(self) -> None:
+        self.batches: list[tuple[int, int]] = []
+
+    def eval(self) -> "OnAGpu":
+        return self
+
+    def encode_batch(self, frames: list, together: int) -> list:
+        self.batches.append((len(frames), together))
+        return frames
+
+    def decode(self, embedding: np.ndarray, **prompts: np.ndarray) -> int:
+        return len(prompts["points"])
+
+
+def test_live_frames_are_encoded_without_company(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = Answer(np.ones(SIZE, bool), 1.0, None)
+    monkeypatch.setattr("samodal.each_frame.answers_of", lambda count, *_: [answer] * count)
+    model = OnAGpu()
+    list(AmodalVideoSegmenter(model).stream(pairs(TOY)))  # type: ignore[arg-type]
+    assert model.batches == [(1, 1)] * 12
+    model = OnAGpu()
+    list(AmodalVideoSegmenter(model).stream(TOY.video, only_visible(TOY.truth)))  # type: ignore[arg-type]
+    assert model.batches == [(4, 4)] * 3
 
 
 @pytest.mark.parametrize("clip", [TOY, WORLD], ids=["toy", "world"])

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
-from toys import rows, told
+from toys import rows, tiny_sam, told
 
 from samodal import masks
 from samodal.each_frame import StreamFrame
@@ -33,6 +33,7 @@ class Model:
 
     device = torch.device("cpu")
     engine = None
+    config = tiny_sam().config
 
     def eval(self) -> "Model":
         return self

@@ -81,6 +81,13 @@ def test_tracks_round_trip(tmp_path):
         assert one == other
 
 
+def test_ids_may_be_numbers_of_numpy(tmp_path):
+    track = Track(np.int64(3), np.int32(26), np.float32(0.5), [mask(4)])
+    VideoTracks(SIZE, 1, [track], video_id=np.int64(2)).write(tmp_path / "amodal.json")
+    back = VideoTracks.read(tmp_path / "amodal.json")
+    assert (back.video_id, back.tracks[0].track_id, back.tracks[0].category_id) == (2, 3, 26)
+
+
 def test_the_file_has_the_public_keys(tmp_path):
     VideoTracks(SIZE, 3, [three_frames()]).write(tmp_path / "amodal.json")
     (entry,) = json.loads((tmp_path / "amodal.json").read_text())

@@ -17,7 +17,6 @@ from samodal.frames import check_run
 from samodal.masks import Rle
 
 SPLITS = ("train", "val", "test")
-CAMERAS = ("front", "back", "left", "right")
 
 
 def check_video(video: LabelledVideo, categories: set[int]) -> list[Finding]:

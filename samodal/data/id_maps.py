@@ -118,7 +118,7 @@ def read_ids(path: Path) -> np.ndarray:
     try:
         with Image.open(path) as image:
             values, mode = np.asarray(image), image.mode
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f"{path}: broken image ({error})") from None
     if mode == "RGB" or (mode == "RGBA" and (values[..., 3] == 255).all()):
         return values[..., :3].astype(np.int32) @ np.array([1, 256, 65536], np.int32)

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, get_args
 
-import numpy as np
-
 from samodal import masks
 from samodal.data.labelled import FrameSource, LabelledSet, LabelledVideo, frame_files, unseen
 from samodal.data.records import by_id, category_names, checked_size, whole
@@ -14,7 +12,7 @@ from samodal.data.youtube_vis import EXPECTED
 from samodal.errors import InputError
 from samodal.files import read_json
 from samodal.masks import Rle
-from samodal.video import State, Track, Video, VideoTracks
+from samodal.video import State, Track, Video, VideoTracks, points_from_json
 
 LONGEST = 1_000_000  # frames of a video; a file that says more is damaged
 
@@ -189,10 +187,13 @@ def _read_track(entry: dict[str, Any], place: int, path: Path, video: Video) -> 
         track.scores = _numbers(entry["scores"], f"{where}: 'scores'", video)
     if "reasons" in entry:
         track.reasons = _list(entry["reasons"], f"{where}: 'reasons'", video)
+    for name, least in (("occluders", -(2**62)), ("depths", 0)):
+        if name in entry:
+            setattr(track, name, _whole_or_none(entry[name], f"{where}: {name!r}", video, least))
     if "points" in entry:
         points = _list(entry["points"], f"{where}: 'points'", video)
         try:
-            track.points = [None if xy is None else np.array(xy, np.int64).reshape(-1, 2) for xy in points]
+            track.points = [None if xy is None else points_from_json(xy) for xy in points]
         except (OverflowError, TypeError, ValueError):
             raise InputError(f"{where}: 'points' must be [[x, y], ...] or null a frame") from None
     return track
@@ -221,6 +222,14 @@ def _list(values: Any, where: str, video: Video) -> list[Any]:
             f"{where}: {count} values, but {video.name} has {len(video)} frames; one a frame is expected"
         )
     return values
+
+
+def _whole_or_none(values: Any, where: str, video: Video, least: int) -> list[int | None]:
+    checked = _list(values, where, video)
+    for value in checked:
+        if value is not None and not (type(value) is int and value >= least):
+            raise InputError(f"{where} is {value!r}; a whole number or null a frame is expected")
+    return checked
 
 
 def _numbers(values: Sequence[Any], where: str, video: Video | None = None) -> list[float | None]:

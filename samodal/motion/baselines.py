@@ -1,4 +1,4 @@
-"""The trivial answers, for the tables: whatever is recovered has to beat them."""
+"""The simplest models of a hidden instance: whatever recovers has to beat them (see benchmarks/bench_recovery.py)."""
 
 from collections.abc import Sequence
 

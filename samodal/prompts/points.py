@@ -66,6 +66,7 @@ def pick_points(
         raise InputError(f"prompt count {count}: at least 1 point is needed")
     if strategy not in STRATEGIES:
         raise InputError(f"prompt strategy {strategy!r}: choose from {', '.join(STRATEGIES)}")
+    visible = visible.astype(bool, copy=False)
     if not visible.any():
         return np.zeros((0, 2), np.int64)
     if start is not None:

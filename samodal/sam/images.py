@@ -275,6 +275,6 @@ def rescale_kins_image(image: np.ndarray) -> np.ndarray:
 
 
 def rescale_kins_mask(mask: np.ndarray) -> np.ndarray:
-    """Bring a mask (H, W) to 375 x 1242 as S-AModal does: by the nearest pixel."""
-    scaled = F.interpolate(torch.from_numpy(mask)[None, None], KINS_SIZE, mode="nearest")
-    return scaled[0, 0].numpy()
+    """Bring a mask (H, W) to 375 x 1242 as S-AModal does, by the nearest pixel; its type stays."""
+    scaled = F.interpolate(torch.from_numpy(mask.astype(np.uint8))[None, None], KINS_SIZE, mode="nearest")
+    return scaled[0, 0].numpy().astype(mask.dtype)

@@ -359,7 +359,7 @@ class AmodalSam(nn.Module):
         # differ by 1e-6 from those it gets alone, and a mask can differ in a pixel. One at a time is exact,
         # and on a CPU about as fast.
         if self.device.type == "cpu":
-            chunk = total if self.engine else 1
+            chunk = max(1, total) if self.engine else 1
         cells, positions = images.rows(emb.embedding[None]), images.rows(self.image_positions())[0]
         for start in range(0, total, chunk):
             part = slice(start, start + chunk)

@@ -32,7 +32,8 @@ class Entries:
 
     def __post_init__(self) -> None:
         if not isinstance(self.items, Sequence) or isinstance(self.items, str | bytes):
-            raise InputError(f"{self.what}s: a list is expected, not {_short(self.items)}")
+            several = f"{self.what[:-1]}ies" if self.what.endswith("y") else f"{self.what}s"
+            raise InputError(f"{several}: a list is expected, not {_short(self.items)}")
         for place, item in enumerate(self.items):
             if not isinstance(item, dict):
                 raise InputError(f"{self.what} {place}: a dict is expected, not {_short(item)}")

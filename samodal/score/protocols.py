@@ -26,6 +26,8 @@ class Protocol:
         name: as in the output.
         areas: class -> range of the mask area in pixels (videos: mean over the frames with a mask; images: as the
             truth file says).
+        areas_of_file: (videos only) the areas of truth are those that the file says, where it says some, not those
+            of its masks.
         occlusions: class -> range of the occlusion rate in [0, 1].
         zero_id_is_no_match: a match of the first prediction (which the original numbers 0 in videos, 1 in images) is
             not remembered, so that another one may match the same truth; a match with truth of id 0 counts as no match.
@@ -40,6 +42,7 @@ class Protocol:
     name: str
     areas: dict[str, Range]
     occlusions: dict[str, Range]
+    areas_of_file: bool = False
     zero_id_is_no_match: bool = False
     stops_at_shorter: bool = False
     listed_categories_only: bool = False
@@ -59,6 +62,7 @@ REFERENCE = Protocol(
     # B31).
     areas={"all": (0.0, 1e10), "small": (0.0, 32**2), "medium": (32**2, 96**2), "large": (96**2, 1e10)},
     occlusions={"all": (0.0, 0.75), "partial": (0.0, 0.25), "medium": (0.25, 0.5), "heavy": (0.25, 0.75)},
+    areas_of_file=True,
     zero_id_is_no_match=True,
     stops_at_shorter=True,
     listed_categories_only=True,

@@ -35,7 +35,8 @@ def video_ap(
     Args:
         truth: YouTube-VIS truth: `videos` (with `id`), `categories` (with `id`) and `annotations` with `id`,
             `video_id`, `category_id`, `segmentations` (RLE or None a frame), and if known `occlude_rate` (a
-            number in [0, 1] or None a frame), `iscrowd`, `ignore`.
+            number in [0, 1] or None a frame), `areas` (a number or None a frame; by `reference` they count in place
+            of the masks' own), `iscrowd`, `ignore`.
         predictions: YouTube-VIS results: `video_id`, `category_id`, `score`, `segmentations`.
         protocol: `reference` (the original's numbers, quirks included), `strict`, or your own mixture of
             switches; see `samodal.score.protocols`.
@@ -76,7 +77,7 @@ def _read_truth(annotations: Entries, rules: Protocol) -> TrueInstances:
         place=annotations.whole_numbers("video_id"),
         category=annotations.whole_numbers("category_id"),
         masks=masks,
-        size=_mean_areas(masks),
+        size=_true_areas(annotations, masks) if rules.areas_of_file else _mean_areas(masks),
         occlusion=_occlusion_scores(annotations, rules),
         crowd=annotations.flags("iscrowd"),
         ignore=annotations.flags("ignore"),
@@ -111,12 +112,23 @@ def _mean_areas(masks: MaskTable) -> np.ndarray:
     return masks.sums(masks.area) / np.maximum(masks.sums(masks.area > 0), 1)
 
 
+def _true_areas(annotations: Entries, masks: MaskTable) -> np.ndarray:
+    """The same, by the `areas` of the entries that have them: a number or None a frame."""
+    sizes = _mean_areas(masks)
+    for place, said in enumerate(annotations.column("areas", None)):
+        if said is not None:
+            known = [area for area in annotations.known_numbers(place, "areas") if area > 0]
+            sizes[place] = np.mean(known) if known else 0.0
+    return sizes
+
+
 def _occlusion_scores(annotations: Entries, rules: Protocol) -> np.ndarray:
     """Mean of the higher half (rounded up) of the frames' occlusion rates."""
     scores = np.full(len(annotations), UNKNOWN_OCCLUSION)
     for place, rates in enumerate(occlusion_rates(annotations, rules)):
         if rates is not None:
-            known = sorted(annotations.known_numbers(place, "occlude_rate"), reverse=True)
-            higher = known[: (len(known) + 1) // 2]
-            scores[place] = min(sum(higher) / len(higher), 1.0) if higher else 0.0
+            known = sorted(annotations.known_numbers(place, "occlude_rate"))
+            higher = known[len(known) // 2 :]
+            # Added in rising order, as the original does: at the ends of a class the last bit decides.
+            scores[place] = min(float(np.mean(higher)), 1.0) if higher else 0.0
     return scores

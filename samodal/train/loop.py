@@ -39,8 +39,8 @@ def train(
 ) -> dict[str, float]:
     """Train `model` in place; write `last/`, `best/` (model folders) and `log.jsonl` to `out`.
 
-    A run that is cut off and resumed gives the same weights as one that was not, to the last bit: samples, learning
-    rate and random numbers follow from the step, and the optimiser's state is saved with the weights. Several
+    A run that is cut off and resumed gives the same weights as one that was not, on a CPU to the last bit: samples,
+    learning rate and random numbers follow from the step, and the optimiser's state is saved with the weights. Several
     processes (`accelerate launch`, `torchrun`) share each batch; the first one validates and writes.
 
     Returns:

@@ -58,6 +58,7 @@ def focal_loss(
     Source: S-AModal section 4 (alpha 0.8 for both classes, gamma 2). The original's code takes the focal form of
     the *mean* cross-entropy instead, which does not focus on hard pixels.
     """
+    target = target.to(logits.dtype)
     cross_entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
     probability_of_target = 1 - (logits.sigmoid() - target).abs()
     return alpha * (1 - probability_of_target) ** gamma * cross_entropy
@@ -102,7 +103,7 @@ def mean_focal_loss(
 
     Source: sam_finetune.py of the original. It does not focus on hard pixels; only to repeat published numbers.
     """
-    cross_entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    cross_entropy = F.binary_cross_entropy_with_logits(logits, target.to(logits.dtype), reduction="none")
     mean = _mean(cross_entropy.mean((-2, -1)), valid, valid.sum())
     return alpha * (1 - torch.exp(-mean)) ** gamma * mean
 

@@ -175,7 +175,10 @@ class TrainOptions:
             number = getattr(self, name)
             if number is not None and not number >= least:
                 raise InputError(f"{name} {number}: must be at least {least}")
-        for name in ("mask_prompt", "box_prompt", "point_prompt", "crop", "mirror", "beta1", "beta2"):
+        for name in ("beta1", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(f"{name} {getattr(self, name)}: must be at least 0 and below 1")
+        for name in ("mask_prompt", "box_prompt", "point_prompt", "crop", "mirror"):
             share = getattr(self, name)
             if share is not None and not 0 <= share <= 1:
                 raise InputError(f"{name} {share}: a share is between 0 and 1")

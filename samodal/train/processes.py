@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import cv2
 import numpy as np
+import torch
 from accelerate import Accelerator
 from accelerate.utils import (
     DataLoaderConfiguration,
@@ -19,6 +20,7 @@ from samodal.train.stop import leave_signals_to_the_parent
 
 def make_accelerator() -> Accelerator:
     """What runs the loop on one device or many."""
+    torch.backends.cudnn.allow_tf32 = False  # fp32 is meant where it is said
     return Accelerator(
         dataloader_config=DataLoaderConfiguration(split_batches=True, non_blocking=True),
         kwargs_handlers=[

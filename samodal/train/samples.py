@@ -6,7 +6,7 @@ number of loader workers changes nothing.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -84,7 +84,7 @@ class FrameSamples(Dataset[Sample]):
         """One instance, such that an epoch has each once; what does not fill its last batch is left out."""
         batch = self.options.batch
         epoch, number = divmod(index, len(self.every) // batch * batch)
-        order = np.random.default_rng([self.options.seed, epoch]).permutation(len(self.every))
+        order = epoch_order(self.options.seed, epoch, len(self.every))
         place, frame, track_id = self.every[order[number]]
         return place, frame, [one for one in self.clips[place].instances(frame) if one.track_id == track_id]
 
@@ -106,6 +106,12 @@ class FrameSamples(Dataset[Sample]):
         if embedding is None:
             return {"key": key, "pixels": to_pixels(resized(), self.image_size)}
         return {"key": key, "embedding": embedding}
+
+
+@lru_cache(maxsize=2)  # the epoch that is drawn from, and the one before while batches overlap
+def epoch_order(seed: int, epoch: int, count: int) -> np.ndarray:
+    """In which order an epoch shows `count` instances."""
+    return np.random.default_rng([seed, epoch]).permutation(count)
 
 
 def every_instance(clips: Sequence[Clip], frames: Sequence[Sequence[int]]) -> list[tuple[int, int, int]]:

@@ -58,6 +58,7 @@ def test_engines_compute_what_torch_computes(engine, adapter):
         torch.testing.assert_close(decoded.low_res, right.low_res, atol=1e-4, rtol=1e-4)
         torch.testing.assert_close(decoded.scores, right.scores, atol=1e-4, rtol=1e-4)
         assert (decoded.masks != right.masks).float().mean() < 1e-3
+    assert model.decode(embedding, np.zeros((0, 1, 2))).masks.shape == (0, 40, 64)
 
 
 @pytest.mark.parametrize("engine", ["torch", *ENGINES[:1]])

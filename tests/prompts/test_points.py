@@ -284,6 +284,15 @@ def test_a_full_frame_takes_milliseconds(strategy: str) -> None:
     assert min(seconds) < 0.1
 
 
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_masks_may_be_of_numbers(strategy: str) -> None:
+    mask, image = np.zeros((30, 40), bool), noise((30, 40))
+    mask[8:20, 10:30] = True
+    for kind in (np.uint8, np.int64, np.float32):
+        same = [pick_points(m, strategy, 3, rng(), image) for m in (mask, mask.astype(kind))]
+        assert np.array_equal(*same)
+
+
 def test_bad_options() -> None:
     mask, image = np.ones((4, 5), bool), noise((4, 5))
     for strategy, count, options, message in (

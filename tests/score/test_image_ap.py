@@ -315,6 +315,7 @@ def test_missing_keys_of_predictions_are_named(key):
         ({"images": [{}], "annotations": []}, [], "image 0: no 'id'"),
         ({"images": [{"id": 1}, {"id": 1}], "annotations": []}, [], "images: id 1 occurs 2 times"),
         ({"images": [], "annotations": "x"}, [], "truth annotations: a list is expected"),
+        ({"images": [], "annotations": [], "categories": 5}, [], "categories: a list is expected"),
         ({"images": [], "annotations": []}, {"results": []}, "predictions: a list is expected"),
         ({"images": [], "annotations": []}, [3], "prediction 0: a dict is expected"),
         ({"images": [], "annotations": [], "categories": [{"name": "car"}]}, [], "category 0: no 'id'"),

@@ -119,6 +119,20 @@ def test_id_zero_is_an_id_like_any_other():
     assert twice["ar100"] == 0.5
 
 
+def test_rates_are_added_in_the_order_of_the_original():
+    # The mean of the higher half is 0.75 in one order and a bit more, so in no class, in the other.
+    truth = truth_of([[BOX] * 8], occlude_rate=[0.71, 0.32, 0.89, 0.27, 0.01, 0.72, 0.68, 0.66])
+    scores = video_ap(truth, [result([BOX] * 8)], "reference")
+    assert scores["ap"] is None
+
+
+def test_areas_of_the_file_count_by_reference_only():
+    truth = truth_of([[BOX, None]], areas=[64**2, None], occlude_rate=[0, None])  # BOX itself is small
+    for protocol, area in (("reference", "medium"), ("strict", "small")):
+        scores = video_ap(truth, [result([BOX, None])], protocol)
+        assert scores[f"ap50_{area}_area"] == pytest.approx(1)
+
+
 def test_crowd_and_ignored_truth_count_neither_for_nor_against():
     crowd = rectangle(30, 0, 30, 40)
     truth = truth_of([[BOX], [crowd]])

@@ -196,6 +196,7 @@ def test_shares_follow_the_prompts_of_the_model() -> None:
         {"lr": float("nan")},
         {"weight_decay": -1.0},
         {"beta2": 1.5},
+        {"beta1": 1.0},
         {"order": "epochs"},
         {"loss_size": "frame"},
     ],

@@ -27,7 +27,7 @@ class Canvas:
 
     Attributes:
         frame: (H, W, 3) uint8.
-        ids: (W, H) uint16, number of the instance that is seen there, 0 = scene.
+        ids: (W, H) uint8, number of the instance that is seen there, 0 = scene.
     """
 
     frame: np.ndarray

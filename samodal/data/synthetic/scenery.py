@@ -1,4 +1,4 @@
-"""What does not move: houses, trees, poles, kiosks, and the picture of the ground."""
+"""What does not move: houses, trees, poles, kiosks."""
 
 from dataclasses import dataclass
 

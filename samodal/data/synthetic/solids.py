@@ -205,7 +205,7 @@ class Sculptor:
 
     def decal(self, face: int, corners: list[tuple[float, float]], colour: Colour, glow: float = 0.0) -> None:
         """Paint a convex polygon on a quad of the part added last; corners (u, v) in [0, 1], v up."""
-        vertices = np.concatenate(self._vertices[-1:])
+        vertices = self._vertices[-1]
         first = self._count - len(vertices)
         a0, a1, b1, b0 = (vertices[c - first] for c in self._faces[face])
         points = [(1 - v) * ((1 - u) * a0 + u * a1) + v * ((1 - u) * b0 + u * b1) for u, v in corners]

@@ -1,4 +1,4 @@
-"""Pictures made from numbers: noise, walls with windows, liveries, foliage, sky, asphalt. All uint8 RGB."""
+"""Pictures made from numbers: noise, walls with windows, liveries, foliage, sky. All uint8 RGB."""
 
 import cv2
 import numpy as np

@@ -66,6 +66,8 @@ def write_truth(
             left_out["prompt points of frames"] += sum(points is not None for points in track.points)
             left_out["reasons"] += sum(reason is not None for reason in track.reasons)
             left_out["states 'gone'"] += track.states.count("gone")
+            left_out["occluders"] += sum(occluder is not None for occluder in track.occluders)
+            left_out["places from near to far"] += sum(depth is not None for depth in track.depths)
     write_json(
         path, {"videos": listed, "categories": category_list(categories, used), "annotations": annotations}
     )
@@ -96,6 +98,8 @@ def write_results(path: Path, videos: Iterable[LabelledVideo], left_out: Counter
                     "scores": track.scores,
                     "reasons": track.reasons,
                     "points": [None if xy is None else np.asarray(xy).tolist() for xy in track.points],
+                    "occluders": track.occluders,
+                    "depths": track.depths,
                 }
                 if (rates := video.occlusion_rates(track)) is not None:
                     entry["occlusion_rates"] = rates

@@ -58,7 +58,7 @@ class CoTracker:
         grid: int = 2,
         every: int = 12,
         iterations: int = 6,
-        capacity: int = 32,
+        capacity: int = 64,
     ) -> None:
         if mode not in ("exact", "joint"):
             raise InputError(f"mode {mode!r}: exact or joint is expected")
