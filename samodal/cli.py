@@ -49,14 +49,16 @@ class Demo:
 class Predict:
     """Full masks from a video and the visible masks of its instances.
 
-    Writes amodal.json, overlay.mp4 and report.html to the folder --out.
+    Writes amodal.json, overlay.mp4 and report.html to the folder --out, and scores.json where --truth is known. Of
+    several videos, each has a folder in --out; those that are there already are left as they are.
     """
 
     video: Positional[str]
-    """A video file, a folder of frames, or a glob pattern in quotes."""
+    """A video file, a folder of frames, or a pattern in quotes: of frames, or of several videos or folders."""
     visible: str
     """Visible masks: YouTube-VIS results (GenVIS writes them), KITTI MOTS txt, a folder of PNG id maps or 0/255 masks
-    (DAVIS), or of such folders, one for each instance; or auto: they are found by --vis.model."""
+    (DAVIS), or of such folders, one for each instance; or auto: they are found by --vis.model. Of several videos, a *
+    (in quotes) stands for the name of each."""
     vis: VisOptions = field(default_factory=VisOptions)
     """What finds the visible masks with --visible auto."""
     model: str = "samodal-nano"
@@ -86,12 +88,16 @@ class Predict:
     """How the camera turned and drove, if known: a homography of pixels for each frame from the one before, as .npy of
     (T, 3, 3) or (T - 1, 3, 3), or (.., 3, 4) with the drive, or the same in JSON; estimated from the frames if not
     said."""
+    truth: Path | None = None
+    """True masks to score with: a YouTube-VIS truth file (samodal convert writes one) or an amodal.json."""
+    shard: str | None = None
+    """i/n: of several videos only every n-th, from the i-th on, so that n machines share them: 1/n to n/n."""
     seed: int = 0
     """Of the point prompts."""
     batch: int = 4
     """Frames that are worked on together. Changes speed and memory, never the result."""
     video_id: int | None = None
-    """Which video of a --visible file that holds several."""
+    """Which video of a --visible or --truth file that holds several."""
     device: str | None = None
     """cpu, cuda, cuda:1, mps; the best there is if not said."""
     backend: Literal["torch", "openvino", "onnxruntime"] = "torch"

@@ -2,20 +2,25 @@
 
 import glob
 import hashlib
+import logging
 import shlex
+import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from samodal import score
 from samodal.answers import AnswerLog
 from samodal.backends import use_backend
 from samodal.backends.exported import fingerprint
 from samodal.data.visible import read_visible
 from samodal.errors import InputError
+from samodal.jobs import DEFAULT_OUT, Job, jobs_of, several
+from samodal.motion import EgoMotion
 from samodal.motion.odometry import known_ego, read_homographies
 from samodal.pipeline import AmodalVideoSegmenter
 from samodal.progress import progress
@@ -23,6 +28,7 @@ from samodal.results import prepare_folder, run_facts, write_results
 from samodal.sam import AmodalSam
 from samodal.sam.load import load_model
 from samodal.track import PointTracker, open_tracker
+from samodal.truth import read_truth
 from samodal.video import Video, VideoTracks
 from samodal.vis import open_vis
 from samodal.vis.run import FOUND_LOG, find_visible
@@ -30,24 +36,100 @@ from samodal.vis.run import FOUND_LOG, find_visible
 if TYPE_CHECKING:
     from samodal.cli import Predict
 
+log = logging.getLogger("samodal")
+
+
+@dataclass
+class Inputs:
+    """One video, opened, and all that is known of it.
+
+    Attributes:
+        video: its frames.
+        find_visible: gives its visible masks, once there is a folder for the results.
+        truth: its true masks; None: not known.
+        ego: how its camera turned and drove; None: to be estimated.
+        out: the folder of its results.
+    """
+
+    video: Video
+    find_visible: Callable[[Path], VideoTracks]
+    truth: VideoTracks | None
+    ego: EgoMotion | None
+    out: Path
+
+
+@dataclass
+class Tools:
+    """What all videos of a command share."""
+
+    model: AmodalSam
+    weights: str
+    tracker: str | PointTracker
+
 
 def predict(command: "Predict") -> None:
-    """Read, predict, write; say at the end what was found and where it lies."""
-    video = Video.open(command.video)
-    ego = (
-        None
-        if command.ego is None
-        else known_ego(read_homographies(command.ego), len(video), str(command.ego))
-    )
-    out = command.out or Path("runs/predict") / video.name
+    """Read, predict, write; say at the end what was found and where it lies. Of several videos, one after the other.
+
+    Raises:
+        InputError: an input is wrong; of several videos, when all others are done.
+    """
+    jobs = jobs_of(command)
     device = torch.device("cpu") if command.backend != "torch" and command.device is None else None
     device = device or choose_device(command.device)
-    find_masks = open_visible(command, video, device)
+    if not several(command.video):
+        for job in jobs:  # one, or none in this shard
+            inputs = open_inputs(command, job, device)  # before the model: what is wrong is said at once
+            predict_one(command, job, inputs, open_tools(command, device))
+        return
+    tools, failed = open_tools(command, device), list[str]()
+    for number, job in enumerate(jobs, 1):
+        done = job.out is not None and (job.out / "report.html").exists()  # it is written last
+        print(f"{number}/{len(jobs)} {job.name}{': is there already' if done else ''}", file=sys.stderr)
+        if done:
+            continue
+        try:
+            predict_one(command, job, open_inputs(command, job, device), tools)
+        except InputError as error:
+            print(f"samodal: {error}", file=sys.stderr)
+            failed.append(job.name)
+    if failed:
+        raise InputError(f"{len(failed)} of {len(jobs)} videos failed, see above: {', '.join(failed)}")
+
+
+def open_inputs(command: "Predict", job: Job, device: torch.device) -> Inputs:
+    """Open a video and what is known of it.
+
+    Raises:
+        InputError: a file cannot be read, or does not fit the video, or what should find masks cannot be loaded.
+    """
+    video = Video.open(job.video)
+    ego = None if job.ego is None else known_ego(read_homographies(job.ego), len(video), str(job.ego))
+    find = open_visible(command, job, video, device)
+    truth = None if job.truth is None else read_truth(job.truth, video, command.video_id)
+    out = job.out or DEFAULT_OUT / video.name
+    if job.out is None and (out / "report.html").exists():
+        log.warning("%s: the results that are there are replaced; --out names another folder", out)
+    return Inputs(video, find, truth, ego, out)
+
+
+def open_tools(command: "Predict", device: torch.device) -> Tools:
+    """Load the model and the point tracker.
+
+    Raises:
+        InputError: one of them cannot be loaded.
+    """
     model = load_model(command.model, command.adapter, device=device)
     model = use_backend(model, command.backend, command.dtype, command.compile)
+    tracker = choose_tracker(command.tracker, command.tracker_weights, model.device)
+    return Tools(model, fingerprint(model), tracker)
+
+
+def predict_one(command: "Predict", job: Job, inputs: Inputs, tools: Tools) -> None:
+    """Predict one video and write its results."""
+    video, truth, out, ego = inputs.video, inputs.truth, inputs.out, inputs.ego
     segmenter = AmodalVideoSegmenter(
-        model,
-        choose_tracker(command.tracker, command.tracker_weights, model.device),
+        tools.model,
+        tools.tracker,
         command.recover,
         command.prompt,
         command.seed,
@@ -57,13 +139,12 @@ def predict(command: "Predict") -> None:
         None if ego is None else lambda: ego,
         command.rejoin,
     )
-    weights = fingerprint(model)
     facts = run_facts(
-        video=str(command.video),
-        visible=f"auto: {command.vis.model}" if command.visible == "auto" else command.visible,
+        video=job.video,
+        visible=f"auto: {command.vis.model}" if job.visible == "auto" else job.visible,
         model=command.model,
         tracker=command.tracker,
-        weights=weights,
+        weights=tools.weights,
         recover=command.recover,
         refine=command.refine,
         rejoin=command.rejoin,
@@ -71,53 +152,64 @@ def predict(command: "Predict") -> None:
         seed=command.seed,
         backend=command.backend,
         dtype=command.dtype,
-        ego=str(command.ego or "estimated"),
+        ego=str(job.ego or "estimated"),
     )
     prepare_folder(out)
-    visible = find_masks(out)
-    del find_masks  # and a model with it
+    visible = inputs.find_visible(out)
+    del inputs.find_visible  # and a model with it
     with progress("predicting", len(video)) as advance:
-        log = AnswerLog(out / "answers.part.jsonl", identity(command, model, weights, video, visible))
-        tracks = segmenter.follow(segmenter.look(video, visible, advance, log))
-    write_results(out, video, tracks, facts)
-    log.remove()
+        answers = AnswerLog(out / "answers.part.jsonl", identity(command, job, tools, video, visible))
+        looked = segmenter.look(video, visible, advance, answers)
+        tracks = segmenter.follow(looked)
+    rows = None
+    if truth is not None:
+        rows = score.compare(
+            [truth], {"samodal": [tracks], "frame by frame": [segmenter.follow(looked, "none")]}
+        )
+    write_results(out, video, tracks, facts, rows, truth)
+    answers.remove()
     (out / FOUND_LOG).unlink(missing_ok=True)
+    if rows is not None:
+        score.print_table(rows)
     hidden = sum(state == "hidden" for track in tracks for state in track.states)
+    files = ["visible.json"] if job.visible == "auto" else []
+    files += ["amodal.json", "overlay.mp4", "report.html", *(["scores.json"] if rows else [])]
     print(
         f"{len(tracks)} tracks in {len(video)} frames, {hidden} masks of completely hidden instances\n"
-        f"{out}: {'visible.json, ' if command.visible == 'auto' else ''}amodal.json, overlay.mp4, report.html "
-        f"(open it: samodal show {shlex.quote(str(out))})"
+        f"{out}: {', '.join(files)} (open it: samodal show {shlex.quote(str(out))})"
     )
 
 
-def open_visible(command: "Predict", video: Video, device: torch.device) -> Callable[[Path], VideoTracks]:
+def open_visible(
+    command: "Predict", job: Job, video: Video, device: torch.device
+) -> Callable[[Path], VideoTracks]:
     """What gives the visible masks, once there is a folder for the results; what cannot work is said at once.
 
     Raises:
         InputError: the file of masks does not fit the video, or what should find them cannot be loaded.
     """
-    if command.visible != "auto":
-        tracks = read_visible(command.visible, video, command.video_id)
+    if job.visible != "auto":
+        tracks = read_visible(job.visible, video, command.video_id)
         return lambda out: tracks
     vis = open_vis(command.vis, device)
-    about = [video.name, len(video), *video.size, *_stamps(command.video)]
+    about = [video.name, len(video), *video.size, *_stamps(job.video)]
     return lambda out: find_visible(vis, command.vis, video, out, about)
 
 
 def identity(
-    command: "Predict", model: AmodalSam, weights: str, video: Video, visible: VideoTracks
+    command: "Predict", job: Job, tools: Tools, video: Video, visible: VideoTracks
 ) -> dict[str, Any]:
     """All that SAM's answers depend on: a run with the same can go on where another was cut off."""
     seen = hashlib.blake2b(repr([(t.track_id, t.visible) for t in visible]).encode())
     return {
         "samodal": version("samodal"),
-        "model": weights,
+        "model": tools.weights,
         "visible": seen.hexdigest(),
-        "video": [video.name, visible.video_id, len(video), *video.size, *_stamps(command.video)],
+        "video": [video.name, visible.video_id, len(video), *video.size, *_stamps(job.video)],
         "prompt": asdict(command.prompt),
         "seed": command.seed,
         "unite_visible": command.unite_visible,
-        "device": model.device.type,
+        "device": tools.model.device.type,
         "backend": [command.backend, command.dtype, command.compile],
     }
 
