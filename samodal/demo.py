@@ -28,7 +28,9 @@ def demo(out: Path, seed: int, frames: int, clips: int) -> None:
         seed=seed,
     )
     segmenter = AmodalVideoSegmenter(model, seed=seed)
-    truth, predicted, by_frame = [], [], []
+    # S-AModal's own rule, with a point tracker that needs no weights in the place of its CoTracker.
+    by_point = AmodalVideoSegmenter(model, "lucas-kanade", "reference", seed=seed)
+    truth, predicted, by_frame, shifted = [], [], [], []
     with progress("predicting", clips * frames) as advance:
         for index in range(clips):
             clip = make_clip(FIRST_SEED + 1000 * seed + index, frames)
@@ -38,7 +40,9 @@ def demo(out: Path, seed: int, frames: int, clips: int) -> None:
             looked = segmenter.look(clip.video, only_visible(clip.truth), advance)
             predicted.append(segmenter.follow(looked))
             by_frame.append(segmenter.follow(looked, "none"))
-    rows = score.compare(truth, {"samodal": predicted, "frame by frame": by_frame})
+            shifted.append(by_point.follow(looked))
+    methods = {"samodal": predicted, "frame by frame": by_frame, "reference-rule": shifted}
+    rows = score.compare(truth, methods)
     write_results(out, shown, predicted[0], facts, rows, truth[0])
     score.print_table(rows)
     print(

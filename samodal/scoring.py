@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from samodal.cli import Score
 
 Row = dict[str, Any]
+PLAIN = ("ap", "ap50", "ap75")
 
 
 def run(command: "Score") -> None:
@@ -104,7 +105,8 @@ def image_rows(command: "Score", truth: Truth, results: Results) -> list[Row]:
     def precision(masks: list[dict[str, Any]]) -> Row:
         with naming(truth, results):
             found = score.image_ap(truth.content, masks, command.protocol, not command.by_class)
-        return {"subset": "all", **_numbers(found, "image_")}
+        # The same three by their plain names, too: of images, what `ap` means is no question.
+        return {"subset": "all", **_numbers(found, "image_"), **{name: found[name] for name in PLAIN}}
 
     row = {"method": "samodal", **precision(predictions)}
     if not all("track_id" in entry for entry in predictions):

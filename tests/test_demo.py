@@ -34,6 +34,7 @@ def test_the_demo_writes_everything(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert {method for method, _ in rows} == {
         "samodal",
         "frame by frame",
+        "reference-rule",
         "visible",
         "convex-hull",
         "hold-last",

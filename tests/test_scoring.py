@@ -115,6 +115,7 @@ def test_masks_of_single_images(tmp_path: Path, capsys: pytest.CaptureFixture) -
     assert run(["score", "images", str(images), str(found), "--out", str(out)]) == 0
     row = rows(out)["samodal", "all"]
     assert 0 < row["image_ap"] < 1
+    assert (row["ap"], row["ap50"]) == (row["image_ap"], row["image_ap50"])
     assert 0 < row["pooled_iou"] < 1, "one of two clips has predictions"
     assert rows(out)["samodal", "hidden"]["n"] == 4
     assert rows(out)["samodal", "unoccluded"]["iou_full"] == pytest.approx(0.5)
