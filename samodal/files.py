@@ -1,5 +1,6 @@
 """Reading and writing files so that nothing half-written is ever left behind."""
 
+import errno
 import json
 import os
 import re
@@ -12,16 +13,34 @@ from typing import Any
 
 from samodal.errors import InputError
 
+UNWRITABLE = {
+    errno.EACCES, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR, errno.EPERM, errno.EROFS,
+}  # fmt: skip
+"""What the system says of a place that the user chose badly; a full disk is none of it."""
+
+
+class UnwritableError(OSError, InputError):
+    """Nothing can be written to the place that was asked for. An OSError too, for those who can do without the file."""
+
+    def __str__(self) -> str:
+        return f"{self.filename}: cannot be written to ({self.strerror}); choose another place"
+
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` on success, delete it on any error.
 
     The temporary name keeps the suffix, because image and video writers choose the format by it.
+
+    Raises:
+        UnwritableError: `path` cannot be written to; said before anything is yielded.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
+    with _choosing(path):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -41,11 +60,14 @@ def filling(folder: str | Path, overwrite: bool = False) -> Iterator[Path]:
     `folder` may exist and hold other files. With `overwrite` files of the same name are replaced.
 
     Raises:
+        UnwritableError: `folder` cannot be written to; said before anything is yielded.
         InputError: a file of the same name is there already, without `overwrite`; then nothing is moved.
     """
     folder = Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try_folder(folder)
+    with _choosing(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
         yield temporary
         written = sorted(path.relative_to(temporary) for path in temporary.rglob("*") if path.is_file())
@@ -53,12 +75,37 @@ def filling(folder: str | Path, overwrite: bool = False) -> Iterator[Path]:
             if (folder / path).exists() and not overwrite:
                 raise InputError(f"{folder / path}: is there already; remove it, or choose another folder")
         for path in written:
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            (temporary / path).replace(folder / path)
-    except NotADirectoryError as error:
-        raise InputError(f"{folder}: is not a folder ({error.strerror})") from None
+            with _choosing(folder / path):
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                (temporary / path).replace(folder / path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def try_folder(folder: str | Path) -> None:
+    """Try to write to a folder, or to where it would be made, before hours are spent on what goes there.
+
+    Raises:
+        UnwritableError: it cannot be made or written to.
+    """
+    folder = Path(folder)
+    with _choosing(folder):
+        there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        with tempfile.TemporaryFile(dir=there):
+            pass
+
+
+@contextmanager
+def _choosing(path: Path) -> Iterator[None]:
+    """Around the first steps of writing to `path`: a place that was chosen badly is said as such."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        # A file where a folder should be made "exists".
+        code = errno.ENOTDIR if error.errno == errno.EEXIST else error.errno
+        raise UnwritableError(code, os.strerror(code), str(path)) from None
 
 
 def plain_name(name: str, what: str) -> str:
