@@ -9,7 +9,7 @@ from typing import Any
 
 from samodal.data.write.asd_sequence import write_sequence
 from samodal.errors import InputError
-from samodal.files import read_json
+from samodal.files import plain_name, read_json, try_folder
 
 
 def write_synthetic(
@@ -37,8 +37,11 @@ def write_synthetic(
         workers: processes; the files do not depend on it.
 
     Raises:
-        InputError: `root` holds sequences of the same seeds that were made with other settings.
+        InputError: `root` cannot be written to, or holds sequences of the same seeds that were made with other
+            settings; a split that cannot be a folder's name.
     """
+    for split in splits:
+        try_folder(Path(root) / plain_name(split, "--split"))
     settings = {"frames": frames, "size": list(size), "preset": preset}
     jobs = [(Path(root), split, camera, seed, settings) for split, seeds in splits.items() for seed in seeds]
     if workers <= 1:

@@ -47,3 +47,14 @@ def test_workers_write_the_same_files(tmp_path):
     write_synthetic(tmp_path / "one", {"val": [1, 2]}, **SETTINGS)
     write_synthetic(tmp_path / "two", {"val": [1, 2]}, **SETTINGS, workers=2)
     assert files(tmp_path / "one") == files(tmp_path / "two")
+
+
+def test_places_that_cannot_be_written_to_are_refused_first(tmp_path):
+    with pytest.raises(InputError, match=r"--split: '\.\./x' cannot name a file"):
+        write_synthetic(tmp_path / "data", {"../x": [1]}, **SETTINGS)
+    (tmp_path / "file").write_text("")
+    steps = []
+    with pytest.raises(InputError, match="file/val: cannot be written to"):
+        write_synthetic(tmp_path / "file", {"val": [1]}, **SETTINGS, progress=lambda: steps.append(1))
+    assert steps == []
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
