@@ -13,7 +13,7 @@ from samodal.data import coco
 from samodal.data.labelled import LabelledSet
 from samodal.data.youtube_vis_sets import read_content
 from samodal.errors import InputError
-from samodal.files import read_json
+from samodal.files import read_json, try_folder
 from samodal.results import run_facts
 from samodal.score.protocols import STRICT, get_protocol
 from samodal.score.workers import mapping
@@ -31,11 +31,17 @@ def run(command: "Score") -> None:
     for path in command.out:
         if path.suffix not in (".json", ".csv", ".tex"):
             raise InputError(f"{path}: scores are written as .json, .csv or .tex")
+        if path.is_dir():
+            raise InputError(f"{path}: is a folder; a file is written")
+        try_folder(path.parent)
     rows_of: Callable[[Score, Truth, Results], list[Row]] = (
         image_rows if command.what == "images" else video_rows
     )
     truth = Truth(command.truth, read_json(command.truth))
-    repeats = by_repeat(command.predictions, "image_id" if command.what == "images" else "video_id")
+    if command.what == "images":
+        repeats = by_repeat(command.predictions, "image_id")
+    else:
+        repeats = by_repeat([results_file(path) for path in command.predictions], "video_id")
     for results in repeats:
         warn_of_mismatches(truth, results)
     scored = [rows_of(command, truth, results) for results in repeats]
@@ -65,6 +71,11 @@ class Truth:
 
 Results = dict[Path, list[dict[str, Any]]]
 """Files of predictions -> what is in them."""
+
+
+def results_file(path: Path) -> Path:
+    """The file of predictions that is meant: in a folder of `samodal predict`, its amodal.json."""
+    return path / "amodal.json" if path.is_dir() else path
 
 
 def by_repeat(paths: Sequence[Path], key: str) -> list[Results]:

@@ -194,3 +194,28 @@ def test_ids_and_scores_that_are_none_are_named(
     last = capsys.readouterr().err.splitlines()[-1]
     assert path.name in last
     assert key in last
+
+
+def test_places_for_the_scores_are_tried_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    def too_late(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("samodal.scoring.video_rows", too_late)
+    truth, part = truth_file(tmp_path), prediction_file(tmp_path, 1)
+    (tmp_path / "folder.json").mkdir()
+    for out, said in (
+        (part / "scores.json", "cannot be written to"),
+        (tmp_path / "folder.json", "is a folder"),
+    ):
+        assert score(truth, part, "--out", out) == 2
+        assert said in capsys.readouterr().err
+
+
+def test_a_folder_of_results_stands_for_what_is_in_it(tmp_path: Path) -> None:
+    truth, out = truth_file(tmp_path), tmp_path / "scores.json"
+    (tmp_path / "run").mkdir()
+    part = prediction_file(tmp_path, 1).rename(tmp_path / "run" / "amodal.json")
+    assert score(truth, tmp_path / "run", "--out", out) == 0
+    assert json.loads(out.read_text())["repeats"] == [[str(part)]]
