@@ -55,6 +55,7 @@ CSS = """
 #news [class*="meta-text"] { display: none; }
 .soft { opacity: .8; }
 """
+LAST_PORT = 65535
 FONTS = ("system-ui", "sans-serif"), ("ui-monospace", "monospace")  # of the system: nothing is fetched
 
 
@@ -200,8 +201,10 @@ def serve(page: gr.Blocks, host: str, port: int | None, open_browser: bool) -> s
         Its address.
 
     Raises:
-        InputError: the port is taken.
+        InputError: the port is taken, or its number is none of a port.
     """
+    if port is not None and not 1 <= port <= LAST_PORT:
+        raise InputError(f"--port {port}: 1 to {LAST_PORT} is expected")
     sans, mono = FONTS
     try:
         _, address, _ = page.launch(

@@ -34,6 +34,8 @@ def test_a_missing_gradio_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytes
         (["--model", "nowhere"], "nowhere"),
         (["--device", "cuda:99"], "--device cuda:99: not available"),
         (["--port", "0x"], "port"),
+        (["--port", "99999"], "--port 99999: 1 to 65535 is expected"),
+        (["--port", "-1"], "--port -1: 1 to 65535 is expected"),
     ],
 )
 def test_bad_words_are_said_in_one_line(words: list[str], said: str, capsys: pytest.CaptureFixture) -> None:
