@@ -10,7 +10,7 @@ from samodal.check.findings import Finding
 from samodal.check.match import check_leakage, check_match, video_names
 from samodal.data import DATASETS
 from samodal.data.labelled import LabelledSet
-from samodal.data.labelled_files import READERS, read_labelled
+from samodal.data.labelled_files import FORMATS, READERS, read_labelled
 from samodal.errors import InputError
 from samodal.files import read_json
 from samodal.frames import IMAGE_SUFFIXES
@@ -20,6 +20,8 @@ __all__ = ["Finding", "check_paths", "verdict"]
 
 VIDEO_SUFFIXES = {".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v"}
 CHECKPOINTS = (".pth", ".pt", ".bin", ".safetensors", ".ckpt")
+SCALABEL = {"videoName", "video_name", "frameIndex", "frame_index", "labels"}
+"""Fields of a frame in BDD100K's files."""
 
 
 def check_paths(paths: Sequence[Path], form: str | None = None) -> dict[str, list[Finding]]:
@@ -31,38 +33,28 @@ def check_paths(paths: Sequence[Path], form: str | None = None) -> dict[str, lis
         form: the format of the folders, a name that `samodal convert --from` knows; None: told by what they hold.
 
     Returns:
-        Path, or pair of paths, -> what was found, nothing where all is well.
+        Path, or pair of paths, -> what was found, nothing where all is well. One of several paths that is not there,
+        or of which nobody knows what it is, is a finding, too.
 
     Raises:
-        InputError: a path that is not there, or of which nobody knows what it is.
+        InputError: the only path is such a one.
     """
     found: dict[str, list[Finding]] = {}
     truths: dict[str, dict[str, Any]] = {}
     results: dict[str, list[Any]] = {}
-    for path in dict.fromkeys(paths):
-        if not path.exists():
-            raise InputError(f"{path}: no such file or folder")
-        if form is not None:
-            found[str(path)] = _check_dataset(path, form)
-        elif path.suffix in CHECKPOINTS or (path / "config.json").is_file():
-            from samodal.check.checkpoints import check_checkpoint
-
-            found[str(path)] = check_checkpoint(path)
-        elif path.is_dir() and is_asd(path):
-            with progress("checking", len(asd_sequences(path))) as advance:
-                found[str(path)] = check_asd(path, advance)
-        elif path.is_dir():
-            found[str(path)] = _check_dataset(path, _folder_form(path))
-        elif path.suffix == ".txt":
-            found[str(path)] = _check_dataset(path, "mots")
-        elif path.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES:
-            raise InputError(
-                f"{path}: a picture; masks are checked here, and that they fit it by samodal predict"
-            )
-        else:
-            content = read_json(path)
-            found[str(path)] = _check_json(content, path)
-            (truths if isinstance(content, dict) else results)[str(path)] = content
+    paths = list(dict.fromkeys(paths))
+    for path in paths:
+        try:
+            found[str(path)], content = _check_path(path, form)
+        except InputError as error:
+            if len(paths) == 1:
+                raise
+            found[str(path)] = [Finding("error", str(error).removeprefix(f"{path}: "))]
+            continue
+        if isinstance(content, dict):
+            truths[str(path)] = content
+        elif content is not None:
+            results[str(path)] = content
     for name, truth in truths.items():
         for other, listed in results.items():
             found[f"{name} and {other}"] = check_match(truth, listed)
@@ -76,6 +68,41 @@ def verdict(found: dict[str, list[Finding]]) -> tuple[int, int]:
     """The number of kinds of errors and of warnings."""
     kinds = [finding.severity for findings in found.values() for finding in findings]
     return kinds.count("error"), kinds.count("warning")
+
+
+def _check_path(path: Path, form: str | None) -> tuple[list[Finding], dict[str, Any] | list[Any] | None]:
+    """Faults of one path; and what is in it, where it is truth (an object) or results (a list)."""
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder")
+    if form is not None:
+        return _check_dataset(path, form), None
+    if path.suffix in CHECKPOINTS or (path / "config.json").is_file():
+        from samodal.check.checkpoints import check_checkpoint
+
+        return check_checkpoint(path), None
+    if path.is_dir() and is_asd(path):
+        with progress("checking", len(asd_sequences(path))) as advance:
+            return check_asd(path, advance), None
+    if path.is_dir():
+        return _check_dataset(path, _folder_form(path)), None
+    if path.suffix == ".txt":
+        return _check_dataset(path, "mots"), None
+    if path.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES:
+        raise InputError(
+            f"{path}: a picture; masks are checked here, and that they fit it by samodal predict"
+        )
+    content = read_json(path)
+    if _is_scalabel(content):
+        return _check_dataset(path, "bdd100k"), None
+    return _check_json(content, path), content
+
+
+def _is_scalabel(content: Any) -> bool:
+    """Whether it is a list of frames with labels, as BDD100K has it, or an object with such a list."""
+    frames = content.get("frames") if isinstance(content, dict) else content
+    return isinstance(frames, list) and any(
+        isinstance(frame, dict) and len(SCALABEL & frame.keys()) > 1 for frame in frames
+    )
 
 
 def _check_json(content: Any, path: Path) -> list[Finding]:
@@ -100,7 +127,7 @@ def _folder_form(path: Path) -> str:
             return form
     if (path / "Annotations").is_dir() or any(path.glob("*.png")) or any(path.glob("*/*.png")):
         return "davis"
-    known = ", ".join([*READERS, *DATASETS])
+    known = ", ".join(FORMATS)
     raise InputError(f"{path}: cannot tell what kind of data set this is; say --format, one of {known}")
 
 

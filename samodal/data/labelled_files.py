@@ -50,7 +50,7 @@ def read_labelled(
 
     Args:
         path: file or folder.
-        form: a name of `READERS`, or of a data set of `samodal.data.open_dataset`.
+        form: one of `FORMATS`: a name of `READERS`, or of a data set of `samodal.data.open_dataset`.
         split: of a data set.
         camera: of AmodalSynthDrive.
         frames: where the frames are, for formats without: a video or a folder of frames, or a folder with one folder
@@ -66,7 +66,7 @@ def read_labelled(
             raise InputError(f"{path}: no such file or folder")
         return READERS[form](path, _frame_source(frames), like)
     if form not in DATASETS:
-        raise InputError(f"--from {form}: unknown; known are {', '.join([*READERS, *DATASETS])}")
+        raise InputError(f"--from {form}: unknown; known are {', '.join(FORMATS)}")
     options = {"camera": camera} if form in ("asd", "amodalsynthdrive") else {}
     clips = open_dataset(form, path, split, **options)
     names = CATEGORIES if options else getattr(clips, "categories", {})
@@ -103,8 +103,10 @@ def _read_mots(path: Path, frames: FrameSource, like: Path | None, first: int = 
     if path.is_file():
         paths = {path.stem: path}
     else:
-        found = sorted(path.glob("*.txt"), key=natural_order) or sorted(path.glob("instances_txt/*.txt"))
-        paths = {text.stem: text for text in found}
+        found = list(path.glob("instances_txt/*.txt")) or list(
+            path.glob("*.txt")
+        )  # calibrations are txt, too
+        paths = {text.stem: text for text in sorted(found, key=natural_order)}
         if not paths:  # MOTSChallenge: <sequence>/gt/gt.txt
             paths = {text.parents[1].name: text for text in sorted(path.glob("*/gt/gt.txt"))}
     if not paths:
@@ -215,3 +217,5 @@ READERS: dict[str, Callable[[Path, FrameSource, Path | None], LabelledSet]] = {
     "coco": coco.read_file,
     "coco-results": coco.read_file,
 }
+FORMATS = tuple(dict.fromkeys([*READERS, *DATASETS]))
+"""All names that `read_labelled` knows."""

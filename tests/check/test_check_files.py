@@ -25,6 +25,7 @@ from samodal.cli import run
 from samodal.convert import convert
 from samodal.data.labelled import LabelledClips
 from samodal.data.write import asd
+from samodal.errors import InputError
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden"
 SIZE = (12, 16)
@@ -347,3 +348,51 @@ def test_checkpoints(tmp_path: Path) -> None:
     text = "\n".join(map(str, check_paths([tmp_path / "odd.pth"])[str(tmp_path / "odd.pth")]))
     assert "weights unexpected (5 times): more.0, more.1, more.2, ..." in text
     assert "weights of another shape: image_encoder.neck.0.weight" in text
+
+
+def test_what_cannot_be_read_does_not_keep_the_others_from_being_checked(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    (tmp_path / "broken.json").write_text("[{")
+    (tmp_path / "results.json").write_text(json.dumps(change(results(), "0 score", 1.5)))
+    paths = [tmp_path / name for name in ("nowhere", "broken.json", "results.json")]
+    found = check_paths(paths)
+    assert list(found) == list(map(str, paths))
+    assert str(only(found[str(paths[0])])) == "error: no such file or folder"
+    assert "error: not valid JSON" in str(only(found[str(paths[1])]))
+    assert "scores outside [0, 1]" in str(only(found[str(paths[2])]))
+    assert run(["check", *map(str, paths)]) == 2
+    assert "check: 3 kinds of errors" in capsys.readouterr().err
+    with pytest.raises(InputError, match="nowhere: no such file or folder"):
+        check_paths(paths[:1])
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_labels_of_bdd100k_are_told_by_what_they_hold(tmp_path: Path, whole: bool) -> None:
+    label = {"id": "7", "category": "car", "rle": rle(0)}
+    frames = [
+        {"name": f"v-{n}.jpg", "videoName": "v", "frameIndex": n, "labels": [label, {**label, "id": "8"}]}
+        for n in range(2)
+    ]
+    (tmp_path / "labels.json").write_text(json.dumps({"frames": frames} if whole else frames))
+    found = only(check_paths([tmp_path / "labels.json"]).popitem()[1])
+    assert "overlapping visible masks (2 times): v frame 0" in str(found)
+
+
+def test_other_texts_beside_the_folder_of_kitti_mots_are_none_of_it(tmp_path: Path) -> None:
+    (tmp_path / "truth.json").write_text(json.dumps(truth()))
+    root = tmp_path / "kitti"
+    words = {"masks": "visible", "classes": {26: 1}}
+    convert(tmp_path / "truth.json", root / "instances_txt", "youtube-vis", "mots", **words)
+    (root / "calib_0001.txt").write_text("P0: 7.2e+02 0.0\n")
+    assert check_paths([root]) == {str(root): []}
+    assert convert(root, tmp_path / "back.json", "mots", "youtube-vis").videos == 2
+
+
+def test_every_format_is_named_once(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    for form in (None, "unheard-of"):
+        with pytest.raises(InputError) as caught:
+            check_paths([tmp_path / "folder"], form)
+        assert str(caught.value).count("youtube-vis,") == 1
+        assert str(caught.value).count(" davis,") == 1
