@@ -70,7 +70,14 @@ def read_image(path: Path) -> np.ndarray:
                 return np.repeat(high_byte.clip(0, 255).astype(np.uint8)[..., None], 3, axis=2)
             return np.array(image.convert("RGB"))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: broken image ({error})") from None
+        raise unreadable_image(path, error) from None
+
+
+def unreadable_image(path: Path, error: Exception) -> InputError:
+    """What to say of an image that cannot be read: the file itself cannot, or what is in it is broken."""
+    if isinstance(error, OSError) and error.strerror:  # the system's; Pillow's own have none
+        return InputError(f"{path}: cannot be read ({error.strerror})")
+    return InputError(f"{path}: broken image ({error})")
 
 
 def natural_order(path: Path) -> list[str | int]:
@@ -136,7 +143,7 @@ def _image_size(path: Path) -> tuple[int, int]:
         with Image.open(path) as image:  # reads the header only
             return image.height, image.width
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: broken image ({error})") from None
+        raise unreadable_image(path, error) from None
 
 
 def write_video(

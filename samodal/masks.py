@@ -300,7 +300,9 @@ def run_lengths(counts: str) -> np.ndarray:
 def check_runs(runs: np.ndarray, size: tuple[int, int]) -> None:
     """Raise ValueError unless the run lengths are not negative and fill an image of `size` (H, W) exactly."""
     total, wanted = int(runs.sum()), size[0] * size[1]
-    if (runs < 0).any() or (runs > wanted).any() or total != wanted:
+    if (runs < 0).any():
+        raise ValueError(f"broken RLE: holds negative runs ({int(runs.min())} pixels)")
+    if (runs > wanted).any() or total != wanted:
         raise ValueError(f"broken RLE: runs add up to {total} pixels instead of {wanted}")
 
 

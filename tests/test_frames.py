@@ -1,3 +1,4 @@
+import errno
 import struct
 from fractions import Fraction
 from pathlib import Path
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from samodal.data.id_maps import read_ids
 from samodal.errors import InputError
 from samodal.frames import check_run, frame_numbers, open_video, read_image, write_video
 from samodal.video import Video
@@ -286,6 +288,19 @@ def test_broken_images_name_the_file(tmp_path):
     (folder / "2.png").write_bytes(b"no image")
     with pytest.raises(InputError, match=r"2\.png: broken image"):
         open_video(folder)
+
+
+def test_images_that_may_not_be_read_are_not_called_broken(tmp_path, monkeypatch):
+    Image.fromarray(picture(1)).save(tmp_path / "1.png")
+    video = open_video(tmp_path)
+
+    def forbidden(*_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Image, "open", forbidden)
+    for read in (lambda: video[0], lambda: open_video(tmp_path), lambda: read_ids(tmp_path / "1.png")):
+        with pytest.raises(InputError, match=r"1\.png: cannot be read \(Permission denied\)"):
+            read()
 
 
 def test_nothing_there(tmp_path):

@@ -240,3 +240,8 @@ def test_specks_go_and_visible_parts_stay():
     expected[2, 50] = False
     assert np.array_equal(masks.without_specks(mask), expected)
     assert not masks.without_specks(np.zeros((4, 5), bool)).any()
+
+
+def test_negative_runs_are_said():
+    with pytest.raises(ValueError, match=r"negative runs \(-5 pixels\)"):
+        masks.from_annotation({"size": [4, 5], "counts": [15, -5, 10]}, (4, 5))

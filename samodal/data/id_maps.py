@@ -11,7 +11,7 @@ from pycocotools import mask as coco
 from samodal import masks
 from samodal.data.matching import video_numbers
 from samodal.errors import InputError
-from samodal.frames import check_run, frame_numbers, natural_order
+from samodal.frames import check_run, frame_numbers, natural_order, unreadable_image
 from samodal.masks import Rle
 from samodal.video import Track, Video
 
@@ -119,7 +119,7 @@ def read_ids(path: Path) -> np.ndarray:
         with Image.open(path) as image:
             values, mode = np.asarray(image), image.mode
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: broken image ({error})") from None
+        raise unreadable_image(path, error) from None
     if mode == "RGB" or (mode == "RGBA" and (values[..., 3] == 255).all()):
         return values[..., :3].astype(np.int32) @ np.array([1, 256, 65536], np.int32)
     if mode == "RGBA" and np.isin(values[..., 3], (0, 255)).all():  # nothing is where it is transparent
