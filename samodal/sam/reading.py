@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import warnings
 import zipfile
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -173,7 +174,9 @@ def read_pickle(path: Path) -> object:
         stand_ins: list = [
             (empty_dict if name == "collections.defaultdict" else StandIn, name) for name in foreign
         ]
-        with torch.serialization.safe_globals(stand_ins):
+        with torch.serialization.safe_globals(stand_ins), warnings.catch_warnings():
+            # Of pickles by others torch warns that it might fail; where it does, that is said below.
+            warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         reason = "it is damaged, or has content that only running code could restore"

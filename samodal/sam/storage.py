@@ -75,7 +75,7 @@ def load_original(
     ours = checkpoints.original_config(state, name, adapter, config, pad_before_norm, adapter_dim)
     fresh = adapter != "none" and checkpoints.adapter_width(state, adapter) is None
     if fresh and not (new_adapter or fresh_adapter):
-        raise InputError(f"{name}: has no weights of a {adapter}; new_adapter=True starts a new one")
+        raise InputError(f"{name}: has no weights of a {adapter}; leave the adapter out, or train a new one")
     if fresh:
         ours = AmodalSamConfig.from_sam(ours, **lora_fields(adapter, lora))
     model = _empty(model_class, ours)

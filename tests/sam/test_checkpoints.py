@@ -1,5 +1,6 @@
 import json
 import os
+import pickle
 import re
 
 import pytest
@@ -118,7 +119,7 @@ def test_trained_adapters_are_not_dropped_in_silence():
 
 @pytest.mark.parametrize("adapter", ["sam-adapter", "medical-adapter"])
 def test_a_new_adapter_is_started_only_when_asked_for(state, adapter):
-    with pytest.raises(InputError, match="new_adapter=True"):
+    with pytest.raises(InputError, match=f"no weights of a {adapter}; leave the adapter out"):
         AmodalSam.from_original(state, adapter)
     model = AmodalSam.from_original(state, adapter, new_adapter=True)
     plain = AmodalSam.from_original(state)
@@ -210,6 +211,13 @@ class Evil:
 
     def __reduce__(self):
         return os.system, (self.command,)
+
+
+def test_a_plain_pickle_is_refused_without_a_warning(tmp_path, recwarn):
+    (tmp_path / "model.pth").write_bytes(pickle.dumps({"a": 1}))
+    with pytest.raises(InputError, match=r"model\.pth: cannot be read as a checkpoint"):
+        AmodalSam.from_original(tmp_path / "model.pth")
+    assert not recwarn.list
 
 
 def test_a_checkpoint_cannot_run_code(state, tmp_path):

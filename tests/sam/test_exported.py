@@ -109,7 +109,7 @@ def test_what_the_original_never_uses_changes_nothing_even_in_use():
 
 def test_an_adapter_for_the_original_only_is_not_taken_for_a_trained_one(tmp_path):
     write_original(sam_golden.random_model(), tmp_path / "model.pth")
-    with pytest.raises(InputError, match="new_adapter=True"):
+    with pytest.raises(InputError, match="no weights of a sam-adapter"):
         AmodalSam.from_original(tmp_path / "model.pth", "sam-adapter")
     model = AmodalSam.from_original(tmp_path / "model.pth", "sam-adapter", new_adapter=True, adapter_dim=5)
     assert model.config.adapter_width == 5
