@@ -109,6 +109,9 @@ class Predict:
 
     def run(self) -> None:
         """Run a prediction."""
+        ignored = [name for name, value in vars(self.vis).items() if value != getattr(VisOptions(), name)]
+        if ignored and self.visible != "auto":
+            raise InputError(f"--vis.{ignored[0]}: only with --visible auto")
         from samodal.predict import predict
 
         predict(self)
@@ -360,7 +363,7 @@ class Show:
     """Open the report of a result folder in the browser, or write a figure or a recording for rerun from it."""
 
     folder: Positional[Path]
-    """The --out folder of samodal predict or samodal demo."""
+    """The --out folder of samodal predict or samodal demo, or the report.html in it."""
     figure: Path | None = None
     """Write this file instead: a contact sheet (.png) or an animation of at most 8 MB (.gif)."""
     frames: tuple[int, ...] = ()
@@ -375,13 +378,19 @@ class Show:
 
     def run(self) -> None:
         """Open the page, or write what was asked for."""
-        report = self.folder / "report.html"
+        for option, said in (("frames", self.frames), ("tracks", self.tracks)):
+            if said and self.figure is None:
+                raise InputError(f"--{option}: only with --figure")
+        if self.video is not None and self.figure is None and self.rerun is None:
+            raise InputError("--video: only with --figure or --rerun")
+        folder = self.folder.parent if self.folder.is_file() else self.folder
+        report = folder / "report.html"
         if self.figure is not None or self.rerun is not None:
             from samodal.show.figure import Pictures, write_figure
             from samodal.show.rerun_file import write_rerun
             from samodal.video import Video, VideoTracks
 
-            tracks = VideoTracks.read(self.folder / "amodal.json")
+            tracks = VideoTracks.read(folder / "amodal.json")
             pictures = Pictures.of_video(Video.open(self.video)) if self.video else Pictures.of_report(report)
             if self.figure is not None:
                 write_figure(self.figure, pictures, tracks, self.frames, self.tracks)

@@ -112,8 +112,13 @@ class AmodalVideoSegmenter:
             load_saliency(self.prompt.saliency)
         for kind in self.prompt.kinds:
             _check_choice("prompt.kinds", kind, PROMPT_KINDS)
-        if batch < 1 or seed < 0 or self.prompt.count < 1:
-            raise InputError("batch and prompt.count must be at least 1, the seed at least 0")
+        for what, number, least in (
+            ("batch", batch, 1),
+            ("prompt.count", self.prompt.count, 1),
+            ("seed", seed, 0),
+        ):
+            if number < least:
+                raise InputError(f"{what} {number}: at least {least} is expected")
         self.model = model.eval()
         self.motion = PerspectiveMotion()
         self.points = _point_tracker(tracker)

@@ -19,6 +19,7 @@ from samodal.demo import only_visible
 from samodal.errors import InputError
 from samodal.frames import write_video
 from samodal.prompts import STRATEGIES
+from samodal.show.report import write_report
 
 FRAMES = 6
 CLIP = toy_clip(frames=FRAMES, hidden=True)
@@ -210,6 +211,7 @@ def test_checkpoints_that_do_not_fit(case: Path, tmp_path: Path, capsys: pytest.
     [
         ["--tracker", "crystal-ball"],
         ["--prompt.count", "0"],
+        ["--vis.model", "facebook/mask2former"],
         ["--prompt.strategy", "nearest"],
         ["--recover", "sideways"],
         ["--device", "toaster"],
@@ -323,6 +325,70 @@ def test_sizes_that_are_none(text: str) -> None:
 def test_show_needs_a_report(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert run(["show", str(tmp_path)]) == 2
     assert_one_line(capsys, "report.html")
+
+
+def test_show_takes_the_report_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    CLIP.truth.write(tmp_path / "amodal.json")
+    report = tmp_path / "report.html"
+    write_report(report, CLIP.video, CLIP.truth, {})
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda address: opened.append(address) or True)
+    assert run(["show", str(report)]) == 0
+    assert opened == [report.resolve().as_uri()]
+    assert run(["show", str(report), "--figure", str(tmp_path / "a.png")]) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--frames", "1", "2"], "--frames: only with --figure"),
+        (["--tracks", "1", "--rerun", "a.rrd"], "--tracks: only with --figure"),
+        (["--video", "clip.mp4"], "--video: only with --figure or --rerun"),
+    ],
+)
+def test_show_refuses_what_it_would_not_heed(
+    tmp_path: Path, words: list[str], said: str, capsys: pytest.CaptureFixture
+) -> None:
+    assert run(["show", str(tmp_path), *words]) == 2
+    assert_one_line(capsys, said)
+
+
+def test_a_model_is_refused_that_would_not_be_asked(
+    case: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    assert predict(case, tmp_path / "out", "--vis.classes", "car") == 2
+    assert_one_line(capsys, "--vis.classes: only with --visible auto")
+
+
+@pytest.mark.parametrize("word", ["batch 0", "prompt.count -2", "seed -1"])
+def test_a_number_that_is_too_small_is_named(
+    case: Path, tmp_path: Path, word: str, capsys: pytest.CaptureFixture
+) -> None:
+    assert predict(case, tmp_path / "out", *f"--{word}".split()) == 2
+    assert_one_line(capsys, f"{word}: at least")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ["convert", "visible.json", "file/x.json", "--from", "youtube-vis-results", "--to", "genvis"],
+            "x.json",
+        ),
+        (["convert", "visible.json", "file/x", "--from", "youtube-vis-results", "--to", "davis"], "file/x"),
+        (["export", "model", "--original", "file/x.pth"], "file/x.pth"),
+        (["synth", "file", "--videos", "1"], "file/train"),
+    ],
+)
+def test_places_that_cannot_be_written_to(
+    case: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], said: str, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(case)
+    (case / "file").write_text("")
+    assert run(words) == 2
+    assert_one_line(capsys, f"{said}: cannot be written to (Not a directory); choose another place")
 
 
 def assert_one_line(capsys: pytest.CaptureFixture, name: str) -> None:
