@@ -99,25 +99,34 @@ def parse(line: str, number: int, path: Path) -> Line:
 def _places(lines: list[Line], path: Path, video: Video, numbers: list[int] | None) -> dict[int, int]:
     """Frame number in the file -> frame index in the video."""
     found = {line.frame for line in lines}
+    span = f"{path}: holds masks of frames {min(found)} to {max(found)}, but {video.name} has frames "
     if numbers is None:
         if max(found) >= len(video) or min(found) < 0:
-            raise InputError(
-                f"{path}: holds masks of frames {min(found)} to {max(found)}, but {video.name} has "
-                f"frames 0 to {len(video) - 1}"
-            )
+            cure = _cure(found, range(len(video)))
+            raise InputError(f"{span}0 to {len(video) - 1}{cure and '; ' + cure}")
         return {index: index for index in range(len(video))}
     places = {number: index for index, number in enumerate(numbers)}
     extra = found - places.keys()
+    span += f"{min(numbers)} to {max(numbers)}"
     if extra == found:
-        raise InputError(
-            f"{path}: holds masks of frames {min(found)} to {max(found)}, but {video.name} holds frames "
-            f"{min(numbers)} to {max(numbers)}; is it the file of another video?"
-        )
+        raise InputError(f"{span}; is it the file of another video?")
+    if cure := _cure(found, numbers):
+        raise InputError(f"{span}; {cure}")
     if extra:
         log.warning("%s: masks of %d frames that are not in %s are left out", path, len(extra), video.name)
-    if extra == {max(numbers) + 1} and min(numbers) not in found:
-        log.warning(
-            "%s: masks of frames %d to %d, but %s has frames %d to %d: is one of them counted from 1?",
-            path, min(found), max(found), video.name, min(numbers), max(numbers),
-        )  # fmt: skip
     return places
+
+
+def _cure(found: set[int], numbers: Sequence[int]) -> str:
+    """What to do where all numbers in the file seem to be one off, as of a count from 1; empty where they do not.
+
+    A file of more frames than the video has, as for a part of a video, reaches further, or to both ends.
+    """
+    first, last, extra = min(numbers), max(numbers), found - set(numbers)
+    if extra == {last + 1} and first not in found:
+        high, cure, other = "high", "take 1 from", last + 1
+    elif extra == {first - 1} and last not in found:
+        high, cure, other = "low", "add 1 to", first - 1
+    else:
+        return ""
+    return f"is its count one too {high}? {cure} the first number of each line, or leave out those of frame {other}"

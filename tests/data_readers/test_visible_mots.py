@@ -1,5 +1,5 @@
 import pytest
-from visible_files import SIZE, refuse, rle, write
+from visible_files import refuse, rle, write
 
 from samodal.data.visible import read_visible
 from samodal.errors import InputError
@@ -57,17 +57,34 @@ def test_bad_mots_files_are_refused(tmp_path, video, text, message):
 
 def test_mots_of_another_video_are_refused(tmp_path, numbered):
     refuse(
-        write(tmp_path, mots((7, 1000, 1, 0)), "a.txt"), numbered, "frames 7 to 7.*folder holds frames 4 to 6"
+        write(tmp_path, mots((7, 1000, 1, 0)), "a.txt"), numbered, "frames 7 to 7.*folder has frames 4 to 6"
     )
 
 
-def test_a_text_file_that_counts_from_1_is_suspected(tmp_path, numbered, caplog):
+def counted(*numbers):
+    return mots(*((number, 1001, 1, 2) for number in numbers))
+
+
+@pytest.mark.parametrize(
+    ("numbers", "names", "message"),
+    [
+        ((1, 2, 3), "012", r"frames 1 to 3, but folder has frames 0 to 2; .*take 1 from .*those of frame 3"),
+        ((2, 3), "012", r"frames 2 to 3, but folder has frames 0 to 2; .*take 1 from"),
+        ((0, 1, 2), "123", r"frames 0 to 2, but folder has frames 1 to 3; .*add 1 to .*those of frame 0"),
+    ],
+)
+def test_a_text_file_that_counts_from_another_number_is_refused(tmp_path, numbered, numbers, names, message):
+    numbered.frame_names = list(names)
+    refuse(write(tmp_path, counted(*numbers), "visible.txt"), numbered, message)
+
+
+def test_a_text_file_that_counts_from_1_is_refused_for_a_video_file(tmp_path, video):
+    path = write(tmp_path, counted(1, 2, 3), "visible.txt")
+    refuse(path, video, "frames 1 to 3, but clip has frames 0 to 2; .*take 1 from")
+
+
+@pytest.mark.parametrize("numbers", [(1, 2), (0, 1, 2, 3), (1, 2, 3, 4), (2, 3, 7)])
+def test_a_text_file_may_go_on_after_the_frames_of_a_folder(tmp_path, numbered, numbers):
     numbered.frame_names = ["0", "1", "2"]
-    lines = [f"{number} 1001 1 {SIZE[0]} {SIZE[1]} {rle(2)['counts']}" for number in (1, 2, 3)]
-    read_visible(write(tmp_path, "\n".join(lines), "visible.txt"), numbered)
-    assert (
-        "masks of frames 1 to 3, but folder has frames 0 to 2: is one of them counted from 1?" in caplog.text
-    )
-    caplog.clear()
-    read_visible(write(tmp_path, "\n".join(lines[:2]), "visible.txt"), numbered)
-    assert "counted from 1" not in caplog.text
+    (track,) = read_visible(write(tmp_path, counted(*numbers), "visible.txt"), numbered)
+    assert [rle is not None for rle in track.visible] == [index in numbers for index in range(3)]
