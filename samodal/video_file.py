@@ -13,6 +13,8 @@ import numpy as np
 from samodal.errors import InputError
 from samodal.video import Video
 
+SEGMENT = b"\x18\x53\x80\x67"  # the element of a Matroska file that holds everything but a short header
+
 log = logging.getLogger("samodal")
 
 
@@ -116,10 +118,16 @@ def read_index(path: Path) -> FrameIndex:
     """List the frames by reading the packets, without decoding, and check that none is cut off.
 
     Raises:
-        InputError: no video, no frames, or fewer frames than the header promises.
+        InputError: no video, no frames, or fewer frames (Matroska, WebM: bytes) than the header promises.
     """
     container, stream = _open_container(path)
     with container:
+        held = path.stat().st_size
+        if container.format.name == "matroska,webm" and held < (promised := matroska_size(path) or 0):
+            raise InputError(
+                f"{path}: cut off: holds {held} of the {promised} bytes that its header promises; "
+                "copy or encode it again"
+            )
         count, cut_off, shown = 0, False, []
         for packet in container.demux(stream):
             if packet.size:  # the last packet only flushes
@@ -143,6 +151,25 @@ def read_index(path: Path) -> FrameIndex:
         place = {time: position for position, time in enumerate(pts)}
         keys = sorted((place[pts], pts if dts is None else dts) for pts, dts, is_key in shown if is_key)
         return FrameIndex((np.array(pts, np.float64) - pts[0]) * float(stream.time_base), pts, keys)
+
+
+def matroska_size(path: Path) -> int | None:
+    """The size of a Matroska or WebM file by its header, which counts no frames; None where it does not say.
+
+    A recording that was broken off, or was written to a pipe, does not.
+    """
+    with path.open("rb") as file:
+        head = file.read(4096)
+    start = 0
+    while start + 12 < len(head):  # id, size, content: the leading zero bits of a number tell how long it is
+        middle = start + 9 - head[start].bit_length()
+        end = middle + 9 - head[middle].bit_length()
+        unknown = (1 << 7 * (end - middle)) - 1
+        size = int.from_bytes(head[middle:end]) & unknown
+        if head[start:middle] == SEGMENT:
+            return None if size == unknown else end + size
+        start = end + size
+    return None
 
 
 def _count_all_packets(path: Path) -> int:

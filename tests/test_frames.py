@@ -12,7 +12,7 @@ from samodal.data.id_maps import read_ids
 from samodal.errors import InputError
 from samodal.frames import check_run, frame_numbers, open_video, read_image, write_video
 from samodal.video import Video
-from samodal.video_file import VideoFile
+from samodal.video_file import VideoFile, matroska_size
 
 SHARED = Path(__file__).parents[2] / "shared" / "real_data"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="needs the folder ../shared with real clips")
@@ -105,9 +105,10 @@ def test_going_forward_never_seeks_and_recent_frames_stay(tmp_path, monkeypatch)
     assert frames._decoder is first
 
 
-def test_variable_frame_rate(tmp_path):
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+def test_variable_frame_rate(tmp_path, name):
     times = [0, 0.1, 0.15, 0.5, 0.51, 2.0]
-    video = open_video(encode(tmp_path / "a.mp4", count=6, times=times))
+    video = open_video(encode(tmp_path / name, count=6, times=times))
     assert video.times == pytest.approx(times)
     assert [number(frame) for frame in video] == list(range(6))
 
@@ -141,6 +142,42 @@ def test_a_cut_off_mp4_is_refused(tmp_path, mux, kept):
         list(open_video(path))
     assert "\n" not in str(error.value)
     assert "cut off" in str(error.value)
+
+
+@pytest.mark.parametrize(("name", "codec"), [("cut.mkv", "libx264"), ("cut.webm", "libvpx-vp9")])
+@pytest.mark.parametrize("kept", [0.1, 0.6, 0.9])
+def test_a_cut_off_matroska_file_is_refused(tmp_path, name, codec, kept):
+    path = encode(tmp_path / name, codec=codec)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * kept)])
+    with pytest.raises(InputError, match=rf"{name}: .*cut off") as error:
+        open_video(path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_matroska_file_that_does_not_know_its_end_passes(tmp_path):
+    path = encode(tmp_path / "live.mkv", mux={"live": "1"})
+    assert matroska_size(path) is None
+    assert len(open_video(path)) == 30
+
+
+@pytest.mark.parametrize("name", ["longer_sound.mkv", "longer_sound.webm"])
+def test_a_matroska_file_may_go_on_after_its_frames(tmp_path, name):
+    path = tmp_path / name
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libvpx-vp9", rate=10)
+        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        sound = container.add_stream("libopus", rate=48000)
+        for index in range(10):
+            container.mux(video.encode(av.VideoFrame.from_ndarray(picture(index), format="rgb24")))
+        container.mux(video.encode())
+        for index in range(150):  # of 20 ms
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 960), np.float32), format="flt", layout="mono")
+            frame.sample_rate, frame.pts = 48000, 960 * index
+            container.mux(sound.encode(frame))
+        container.mux(sound.encode())
+    assert matroska_size(path) == path.stat().st_size
+    assert len(open_video(path)) == 10
 
 
 def test_damage_within_names_the_frame(tmp_path):
