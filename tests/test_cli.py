@@ -198,9 +198,10 @@ def test_checkpoints_that_do_not_fit(case: Path, tmp_path: Path, capsys: pytest.
     name = "image_encoder.blocks.0.attn.qkv.weight"
     state[name] = state[name][:-1]
     torch.save(state, tmp_path / "wrong.pth")
+    torch.save(tiny_sam("none").to_original() | {name: torch.nan * torch.ones(96, 32)}, tmp_path / "nan.pth")
     (tmp_path / "text.pth").write_text("not a checkpoint")
     (tmp_path / "empty").mkdir()
-    for model in ("wrong.pth", "text.pth", "empty", "nowhere.pth"):
+    for model in ("wrong.pth", "nan.pth", "text.pth", "empty", "nowhere.pth"):
         assert predict(case, tmp_path / "out", "--model", str(tmp_path / model)) == 2
         assert_one_line(capsys, model)
     assert not (tmp_path / "out").exists()

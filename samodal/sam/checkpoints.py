@@ -250,19 +250,18 @@ def read_original(source: str | Path | Mapping) -> tuple[State, str, AmodalSamCo
 
 
 class MisfitError(InputError):
-    """Weights that do not fit; `faults`: "missing", "unexpected", "of another shape" -> what is."""
+    """Weights of no use; `faults`: "missing", "unexpected", "of another shape", "that are not finite" -> which are."""
 
-    def __init__(self, name: str, faults: dict[str, list[str]]) -> None:
-        self.faults = {what: keys for what, keys in faults.items() if keys}
-        listed = "; ".join(f"{len(keys)} {what}: {', '.join(keys)}" for what, keys in self.faults.items())
-        super().__init__(f"{name}: the weights do not fit the model: {listed}")
+    def __init__(self, message: str, faults: dict[str, list[str]]) -> None:
+        self.faults = faults
+        super().__init__(message)
 
 
 def check_fit(expected: Mapping[str, Tensor], given: Mapping[str, Tensor], name: str) -> None:
-    """Compare names and shapes.
+    """Compare names and shapes, and see that all numbers are finite.
 
     Raises:
-        MisfitError: lists all that is missing, unexpected, or of another shape.
+        MisfitError: lists all that is missing, unexpected, or of another shape; or the first that are not finite.
     """
     shapes = [
         f"{key} {tuple(given[key].shape)} instead of {tuple(value.shape)}"
@@ -274,5 +273,17 @@ def check_fit(expected: Mapping[str, Tensor], given: Mapping[str, Tensor], name:
         "unexpected": [key for key in given if key not in expected],
         "of another shape": shapes,
     }
-    if any(found.values()):
-        raise MisfitError(name, found)
+    if faults := {what: keys for what, keys in found.items() if keys}:
+        listed = "; ".join(f"{len(keys)} {what}: {', '.join(keys)}" for what, keys in faults.items())
+        raise MisfitError(f"{name}: the weights do not fit the model: {listed}", faults)
+    if broken := [key for key in expected if not is_finite(given[key])]:
+        first = ", ".join(broken[:3]) + (", ..." if len(broken) > 3 else "")
+        raise MisfitError(
+            f"{name}: {len(broken)} weights that are not finite: {first}; take an earlier checkpoint",
+            {"that are not finite": broken},
+        )
+
+
+def is_finite(weight: Tensor) -> bool:
+    """Whether no number is NaN or infinite; in one pass, and without a copy of its size."""
+    return weight.numel() == 0 or bool(torch.stack(weight.float().aminmax()).isfinite().all())

@@ -75,7 +75,7 @@ class AmodalSam(nn.Module):
             lora: of a new adapter "lora": its scale, and where it is put.
 
         Raises:
-            InputError: no such model, or its weights do not fit its configuration.
+            InputError: no such model, or its weights do not fit its configuration or are not finite.
         """
         model = storage.load_folder(cls, name_or_path, adapter, adapter_dim, seed, lora)
         return storage.cast(model, device, dtype).eval()
@@ -120,8 +120,8 @@ class AmodalSam(nn.Module):
             lora: of a new adapter "lora": its scale, and where it is put.
 
         Raises:
-            InputError: the file cannot be read; or lists the weights that are missing, unexpected or of
-                another shape.
+            InputError: the file cannot be read; or lists the weights that are missing, unexpected, of
+                another shape or not finite.
         """
         model = storage.load_original(
             cls, source, adapter, config, pad_before_norm, new_adapter, fresh_adapter, adapter_dim, seed, lora

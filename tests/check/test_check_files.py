@@ -339,7 +339,7 @@ def test_checkpoints(tmp_path: Path) -> None:
     state = tiny_sam("none").to_original()
     state["image_encoder.neck.0.weight"][0] = torch.nan
     torch.save(state, tmp_path / "nan.pth")
-    assert "not finite: vision_encoder.neck.conv1.weight" in str(
+    assert "that are not finite: image_encoder.neck.0.weight" in str(
         check_paths([tmp_path / "nan.pth"]).popitem()[1][0]
     )
     state["image_encoder.neck.0.weight"] = state["image_encoder.neck.0.weight"][:, :-1]

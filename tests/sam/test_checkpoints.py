@@ -111,6 +111,22 @@ def test_all_that_does_not_fit_is_listed_at_once(state):
     assert "\n" not in message
 
 
+@pytest.mark.parametrize("number", [torch.nan, torch.inf, -torch.inf])
+def test_weights_that_are_not_finite_are_named(state, number, tmp_path):
+    name = "image_encoder.neck.3.bias"
+    broken = dict(state) | {name: state[name].index_fill(0, torch.tensor([2]), number)}
+    with pytest.raises(InputError, match=rf"1 weights that are not finite: {name}; take"):
+        AmodalSam.from_original(broken)
+    model = sam_golden.random_model()
+    for weight in model.parameters():
+        weight.data.flatten()[-1] = number
+    model.save_pretrained(tmp_path / "nan")
+    with pytest.raises(
+        InputError, match=r"nan: \d\d+ weights that are not finite: ([\w.]+, ){3}\.\.\.; take"
+    ):
+        AmodalSam.from_pretrained(tmp_path / "nan")
+
+
 def test_trained_adapters_are_not_dropped_in_silence():
     state = sam_golden.random_model(adapter="medical-adapter").to_original()
     with pytest.raises(InputError, match="unexpected"):
