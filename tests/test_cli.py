@@ -266,6 +266,29 @@ def test_interrupted(case: Path, tmp_path: Path, stop: signal.Signals) -> None:
     }
 
 
+@pytest.mark.parametrize("module", ["samodal.cli", "tyro"])
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_while_it_starts(module: str, stop: signal.Signals) -> None:
+    code = f"""
+import signal, sys
+
+class Interrupter:
+    def find_spec(self, name, *_):
+        if name == "{module}":
+            signal.raise_signal({int(stop)})
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored, as in `test_interrupted`
+sys.meta_path.insert(0, Interrupter())
+sys.argv = ["samodal", "--help"]
+from samodal.__main__ import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == "samodal: interrupted; nothing half-written was left\n"
+    assert done.stdout == ""
+
+
 def words(case: Path, out: Path, video: Path, visible: Path) -> list[str]:
     command = [sys.executable, "-m", "samodal", "predict", str(video), "--visible", str(visible)]
     return [*command, "--model", str(case / "model"), "--out", str(out)]
