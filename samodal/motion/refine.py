@@ -13,7 +13,7 @@ import numpy as np
 from samodal import masks
 from samodal.masks import Rle, Runs, Window
 from samodal.motion import EgoMotion, HiddenInstanceModel, Prediction
-from samodal.motion.measure import trust
+from samodal.motion.measure import fullness, trust
 from samodal.motion.observation import Observation
 from samodal.motion.rhythm import in_step
 from samodal.motion.scenery import Scenery
@@ -56,7 +56,7 @@ def refine(
     """
     assert scenery.visible is not None
     sources = [*before, *after]
-    trusted = trust([*sources, own])
+    trusted = trust([*sources, own]) * fullness([*sources, own])  # a mask too small seems to show its whole
     if own.is_cut and trusted[-1] > ENOUGH:
         return None
     near = max(3.0, RIM * own.scale)
