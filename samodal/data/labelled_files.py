@@ -103,9 +103,8 @@ def _read_mots(path: Path, frames: FrameSource, like: Path | None, first: int = 
     if path.is_file():
         paths = {path.stem: path}
     else:
-        found = list(path.glob("instances_txt/*.txt")) or list(
-            path.glob("*.txt")
-        )  # calibrations are txt, too
+        # First where KITTI has them: beside that folder, calibrations are txt, too.
+        found = list(path.glob("instances_txt/*.txt")) or list(path.glob("*.txt"))
         paths = {text.stem: text for text in sorted(found, key=natural_order)}
         if not paths:  # MOTSChallenge: <sequence>/gt/gt.txt
             paths = {text.parents[1].name: text for text in sorted(path.glob("*/gt/gt.txt"))}
