@@ -78,6 +78,18 @@ def test_what_the_image_border_cuts_and_little_hides_stays_as_it_is():
     assert [found.amodal[k] for k in cut] == [track.amodal[k] for k in cut]
 
 
+def test_a_mask_too_small_to_be_whole_is_completed_though_it_seems_to_show_it_all():
+    whole, truth = ellipse(80, 60), masks.encode(ellipse(80, 60))
+    walls = [right_of(82 if k % 3 == 1 else 88) for k in range(12)]  # something passes that hides more at times
+    visible = [masks.encode(whole & ~wall) for wall in walls]
+    # Then SAM says that what is seen is all there is, else it guesses well.
+    amodal = [seen if k % 3 == 1 else truth for k, seen in enumerate(visible)]
+    scene = [masks.Runs(masks.encode(whole | wall)) for wall in walls]
+    found = recover_track(Track(1, 1, 0.9, visible=visible, amodal=amodal), PerspectiveMotion(), scene=scene)
+    assert max(masks.iou(rle, truth) for rle in visible[1::3]) < 0.6
+    assert min(masks.iou(rle, truth) for rle in found.amodal) > 0.8
+
+
 @pytest.mark.parametrize(("mode", "known"), [("none", True), ("online", False), ("two-sided", False)])
 def test_frames_stand_by_themselves_without_recovery_or_scene(mode, known):
     track, scene, _ = passing_behind()
