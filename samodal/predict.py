@@ -74,12 +74,14 @@ def predict(command: "Predict") -> None:
         InputError: an input is wrong; of several videos, when all others are done.
     """
     jobs = jobs_of(command)
+    if not jobs:
+        print(f"--shard {command.shard}: there are fewer videos, none is left for this one")
+        return
     device = torch.device("cpu") if command.backend != "torch" and command.device is None else None
     device = device or choose_device(command.device)
     if not several(command.video):
-        for job in jobs:  # one, or none in this shard
-            inputs = open_inputs(command, job, device)  # before the model: what is wrong is said at once
-            predict_one(command, job, inputs, open_tools(command, device))
+        inputs = open_inputs(command, jobs[0], device)  # before the model: what is wrong is said at once
+        predict_one(command, jobs[0], inputs, open_tools(command, device))
         return
     tools, failed = open_tools(command, device), list[str]()
     for number, job in enumerate(jobs, 1):

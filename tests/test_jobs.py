@@ -119,6 +119,8 @@ def test_several_videos_in_one_command(videos: Path, capfd: pytest.CaptureFixtur
     command = ["predict", "clips/*.mp4", "--visible", "*.json", "--model", "model", "--out", "out"]
     assert run([*command, "--shard", "2/3"]) == 0
     assert [path.name for path in Path("out").iterdir()] == ["b"]
+    assert run([*command, "--shard", "4/4"]) == 0
+    assert "none is left" in capfd.readouterr().out
     before = Path("out/b/overlay.mp4").stat().st_mtime_ns
     assert run(command) == 2  # c has no masks; the others are done all the same
     said = capfd.readouterr().err

@@ -80,7 +80,9 @@ def test_what_the_image_border_cuts_and_little_hides_stays_as_it_is():
 
 def test_a_mask_too_small_to_be_whole_is_completed_though_it_seems_to_show_it_all():
     whole, truth = ellipse(80, 60), masks.encode(ellipse(80, 60))
-    walls = [right_of(82 if k % 3 == 1 else 88) for k in range(12)]  # something passes that hides more at times
+    walls = [
+        right_of(82 if k % 3 == 1 else 88) for k in range(12)
+    ]  # something passes that hides more at times
     visible = [masks.encode(whole & ~wall) for wall in walls]
     # Then SAM says that what is seen is all there is, else it guesses well.
     amodal = [seen if k % 3 == 1 else truth for k, seen in enumerate(visible)]
