@@ -58,7 +58,7 @@ class Predict:
     visible: str
     """Visible masks: YouTube-VIS results (GenVIS writes them), KITTI MOTS txt, a folder of PNG id maps or 0/255 masks
     (DAVIS), or of such folders, one for each instance; or auto: they are found by --vis.model. Of several videos, a *
-    (in quotes) stands for the name of each."""
+    (in quotes) stands for the name of each; or one file holds all of them, and --truth says which is which."""
     vis: VisOptions = field(default_factory=VisOptions)
     """What finds the visible masks with --visible auto."""
     model: str = "samodal-nano"

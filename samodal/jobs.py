@@ -43,21 +43,23 @@ class Job:
 def jobs_of(command: "Predict") -> list[Job]:
     """The videos of a command, in natural order; of a shard "i/n" (1/n to n/n) every n-th, from the i-th on.
 
-    Where the pattern names several videos, a * in --visible, --truth and --ego stands for the name of each.
+    Where the pattern names several videos, a * in --visible, --truth and --ego stands for the name of each. Without,
+    one file of truth and one of visible masks hold them all: the truth says which id a name has.
 
     Raises:
         InputError: several videos, but one file of masks for all of them; or no such shard; or two of one name.
     """
-    only = Job(command.video, command.visible, command.truth, command.ego, command.out)
-    jobs = [only]
+    jobs = [Job(command.video, command.visible, command.truth, command.ego, command.out)]
     if paths := several(command.video):
-        for option, value in (("--visible", only.visible), ("--truth", only.truth), ("--ego", only.ego)):
-            if value is not None and value != "auto" and "*" not in str(value):
+        names = names_of(paths)
+        for option, value in (("--visible", command.visible), ("--ego", command.ego)):
+            shared = value is not None and value != "auto" and "*" not in str(value)
+            if shared and (option == "--ego" or command.truth is None):
                 raise InputError(
                     f"{command.video}: {len(paths)} videos, but one {option} {value}; write * for the name of each, "
-                    f"such as '{option} masks/*.json' for masks/{names_of(paths)[0]}.json"
+                    f"such as '{option} masks/*.json' for masks/{names[0]}.json"
                 )
-        jobs = [_named(only, path, name) for path, name in zip(paths, names_of(paths), strict=True)]
+        jobs = [_named(jobs[0], path, name) for path, name in zip(paths, names, strict=True)]
     if command.shard is None:
         return jobs
     found = re.fullmatch(r"([0-9]+)/([0-9]+)", command.shard)

@@ -106,8 +106,12 @@ def open_inputs(command: "Predict", job: Job, device: torch.device) -> Inputs:
     """
     video = Video.open(job.video)
     ego = None if job.ego is None else known_ego(read_homographies(job.ego), len(video), str(job.ego))
-    find = open_visible(command, job, video, device)
-    truth = None if job.truth is None else read_truth(job.truth, video, command.video_id)
+    truth, video_id = None, command.video_id
+    if job.truth is not None:
+        truth = read_truth(job.truth, video, job.name, video_id)
+        if job.name and job.visible == command.visible:  # one file for several videos
+            video_id = truth.video_id
+    find = open_visible(command, job, video, video_id, device)
     out = job.out or DEFAULT_OUT / video.name
     if job.out is None and (out / "report.html").exists():
         log.warning("%s: the results that are there are replaced; --out names another folder", out)
@@ -183,7 +187,7 @@ def predict_one(command: "Predict", job: Job, inputs: Inputs, tools: Tools) -> N
 
 
 def open_visible(
-    command: "Predict", job: Job, video: Video, device: torch.device
+    command: "Predict", job: Job, video: Video, video_id: int | None, device: torch.device
 ) -> Callable[[Path], VideoTracks]:
     """What gives the visible masks, once there is a folder for the results; what cannot work is said at once.
 
@@ -191,7 +195,7 @@ def open_visible(
         InputError: the file of masks does not fit the video, or what should find them cannot be loaded.
     """
     if job.visible != "auto":
-        tracks = read_visible(job.visible, video, command.video_id)
+        tracks = read_visible(job.visible, video, video_id)
         return lambda out: tracks
     vis = open_vis(command.vis, device)
     about = [video.name, len(video), *video.size, *_stamps(job.video)]

@@ -8,19 +8,20 @@ from samodal.files import read_json
 from samodal.video import Video, VideoTracks
 
 
-def read_truth(path: Path, video: Video, video_id: int | None = None) -> VideoTracks:
+def read_truth(path: Path, video: Video, name: str = "", video_id: int | None = None) -> VideoTracks:
     """Read visible and amodal masks of a video.
 
     Args:
         path: a YouTube-VIS truth file (`samodal convert` writes it from any set), or an `amodal.json`.
         video: what they must fit, in length and size.
-        video_id: which video of a file with several; None: the one of this name, or the only one.
+        name: another name of the video.
+        video_id: which video of a file with several; None: the one of such a name, or the only one.
 
     Raises:
         InputError: no such file or video, masks that do not fit it, or not both kinds of masks.
     """
     found = list(read_content(read_json(path), path, lambda name: None).videos)
-    wanted = [one for one in found if one.name == video.name] if len(found) > 1 else found
+    wanted = [one for one in found if one.name in (name, video.name)] if len(found) > 1 else found
     if video_id is not None:
         wanted = [one for one in found if one.tracks.video_id == video_id]
     if len(wanted) != 1:

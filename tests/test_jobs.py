@@ -84,8 +84,22 @@ def test_shards_that_are_none(shard: str) -> None:
 
 def test_one_file_of_masks_for_several_videos_is_refused(tmp_path: Path) -> None:
     touch(tmp_path, "a.mp4", "b.mp4")
-    with pytest.raises(InputError, match=r"2 videos, but one --truth .*write \*"):
-        jobs_of(Predict(str(tmp_path / "*.mp4"), "*.json", truth=Path("truth.json")))
+    with pytest.raises(InputError, match=r"2 videos, but one --visible all.json; write \*"):
+        jobs_of(Predict(str(tmp_path / "*.mp4"), "all.json"))
+    with pytest.raises(InputError, match=r"2 videos, but one --ego"):
+        jobs_of(Predict(str(tmp_path / "*.mp4"), "*.json", ego=Path("ego.npy")))
+
+
+def test_one_file_for_several_videos_where_the_truth_has_their_names(videos: Path) -> None:
+    first, second = json.loads(Path("a.json").read_text()), json.loads(Path("b.json").read_text())[:1]
+    everything = first + [{**entry, "video_id": 2} for entry in second]
+    Path("all.json").write_text(json.dumps(everything))
+    command = ["predict", "clips/[ab].mp4", "--visible", "all.json", "--truth", "truth.json"]
+    assert run([*command, "--model", "model", "--out", "out"]) == 0
+    for name, number, count in (("a", 1, len(first)), ("b", 2, 1)):
+        entries = json.loads(Path(f"out/{name}/amodal.json").read_text())
+        assert [entry["video_id"] for entry in entries] == [number] * count
+    assert run(["score", "videos", "truth.json", "out/a", "out/b", "--out", "all_scores.json"]) == 0
 
 
 @pytest.fixture
