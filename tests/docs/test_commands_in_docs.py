@@ -82,6 +82,13 @@ def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(folder / "davis" / "Annotations" / "480p" / name, folder / "masks")
     video = Video.open(folder / "image_02" / "0001")
     write_video(folder / "clip.mp4", video, 10)
+    for clip in ("a", "b"):
+        for path in ("clips", "visible", f"sequences/{clip}"):
+            (folder / path).mkdir(parents=True, exist_ok=True)
+        shutil.copy(folder / "clip.mp4", folder / "clips" / f"{clip}.mp4")
+        shutil.copy(folder / "genvis.json", folder / "visible" / f"{clip}.json")
+        shutil.copytree(folder / "image_02" / "0001", folder / "sequences" / clip / "rgb")
+        shutil.copytree(folder / "masks", folder / "sequences" / clip / "masks")
     (folder / "frames").mkdir()
     for index, image in enumerate(video):
         Image.fromarray(image).save(folder / "frames" / f"{index:05d}.png")
