@@ -92,7 +92,7 @@ class Follower:
         self.motion = motion
         self.ego = ego
         self.history: deque[Observation] = deque(maxlen=HISTORY)
-        self.score = 1.0
+        self.scores: deque[float] = deque(maxlen=HISTORY)  # of the same
         self.ended: str | None = None
 
     def complete(self, seen: Observation, scenery: Scenery | None) -> Observation:
@@ -111,9 +111,11 @@ class Follower:
     def see(self, seen: Observation, score: float) -> None:
         """Take an observation (see `samodal.motion.observation.observe`) later than all before, and its score."""
         self.history.append(seen)
+        self.scores.append(score)
         while self.history[0].frame < seen.frame - HORIZON:
             self.history.popleft()
-        self.score, self.ended = score, None
+            self.scores.popleft()
+        self.ended = None
 
     def predict(
         self,
@@ -124,8 +126,9 @@ class Follower:
     ) -> Recovered:
         """The instance in a frame without visible pixels, after at least one `see`; `votes` is what tracked points say.
 
-        The score is that of the last observation x exp(-doubt^2). Doubt is the predicted standard deviation of
-        the centre in halves of the size (square root of the area), and of log size, root of the sum of squares.
+        The score is that of the best observation x exp(-doubt^2): what is carried into a gap are the well-seen masks,
+        not the sliver that was seen last. Doubt is the predicted standard deviation of the centre in halves of the size
+        (square root of the area), and of log size, root of the sum of squares.
         A track ends when doubt exceeds 1 ("lost"), when less than a twentieth of it is inside the image, or when the
         image border cut it where it was last seen and no others are in front of where it should be (both "left the
         frame"); the next `see` begins it again. With `after`, observations from the far side of the gap, it never
@@ -148,7 +151,7 @@ class Follower:
             self.ended = "left the frame"
             return Recovered(None, "gone", 0.0, self.ended)
         reason = "between two sightings" if after else f"not seen for {frame - before[-1].frame} frames"
-        return Recovered(mask, "hidden", self.score * float(np.exp(-(doubt**2))), reason)
+        return Recovered(mask, "hidden", max(self.scores) * float(np.exp(-(doubt**2))), reason)
 
 
 class Recovery:

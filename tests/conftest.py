@@ -2,7 +2,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
+# How long an example takes says more of the machine, and of what else runs on it, than of the code.
+settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared machine")
 sys.path.insert(0, str(Path(__file__).parent))  # for `toys` and other shared modules
 
 

@@ -106,10 +106,18 @@ def test_a_gap_is_filled(mode, least, place):
 
 def test_scores_decay_into_the_gap_and_rise_again():
     track, _ = moving_track(32, range(12, 22), drifting)
-    track.scores[11] = 0.8
+    track.scores[:12] = [0.9] * 6 + [
+        0.8,
+        0.7,
+        0.6,
+        0.5,
+        0.4,
+        0.3,
+    ]  # less and less is seen; what is carried is the best
     online = recover_track(track, PerspectiveMotion(), "online").scores[12:22]
     both = recover_track(track, PerspectiveMotion(), "two-sided").scores[12:22]
-    assert 0.8 > online[0] > online[4] > online[-1] > 0
+    assert max(track.scores[:12]) > online[0] > online[4] > online[-1] > 0
+    assert online[0] > 0.7 > track.scores[11]
     assert min(both[0], both[-1]) > both[5] > online[5]
 
 
