@@ -33,7 +33,7 @@ class Demo:
     """Another seed, another clip."""
     frames: int = 40
     """Frames of the clip."""
-    clips: int = 3
+    clips: int = 2
     """Clips that are scored; overlay and report show the first."""
 
     def run(self) -> None:
