@@ -1,4 +1,7 @@
+import gc
+import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -7,6 +10,7 @@ from hypothesis import HealthCheck, settings
 # How long an example takes says more of the machine, and of what else runs on it, than of the code.
 settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared machine")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the commands that tests start, as `one_thread`
 sys.path.insert(0, str(Path(__file__).parent))  # for `toys` and other shared modules
 
 
@@ -16,6 +20,15 @@ def one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def new_objects() -> Iterator[None]:
+    """The garbage collector sees what the test makes, not the half a million objects of torch and others."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,6 @@ from samodal.motion.ego import FixedEgo
 from samodal.pipeline import AmodalVideoSegmenter
 from samodal.prompts import pick_points
 from samodal.sam.ask import Answer, Prompts
-from samodal.stream import FORGET
 from samodal.track import Tracks
 from samodal.track.interface import RECENT, RecentFrames, check_call, check_follow
 from samodal.track.lucas_kanade import LucasKanade
@@ -258,6 +257,7 @@ def alive(kind: type) -> list:
     return [one for one in gc.get_objects() if type(one) is kind]
 
 
+@pytest.mark.usefixtures("new_objects")
 @pytest.mark.parametrize(
     ("make", "recover", "look_ahead"),
     [
@@ -269,14 +269,18 @@ def alive(kind: type) -> list:
     ],
     ids=["stream", "stream ahead", "asked", "asked ahead", "reference"],
 )
-def test_what_is_kept_does_not_grow(make, recover: str, look_ahead: int) -> None:
-    before, tracker = len(alive(RecentFrames)), make()
+def test_what_is_kept_does_not_grow(
+    make, recover: str, look_ahead: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forget = 60
+    monkeypatch.setattr("samodal.pipeline.FORGET", forget)
+    tracker = make()
     stream = segmenter(tracker, recover=recover, refine=False).stream(looped(), look_ahead=look_ahead)
     kept, sizes = [], []
-    for result in itertools.islice(stream, FORGET + 60):
-        assert len(result.instances) <= 2 * (FORGET // 12 + 2)
-        if result.index in (FORGET + 20, FORGET + 32, FORGET + 56):
-            frames = alive(RecentFrames)[before:]
+    for result in itertools.islice(stream, forget + 60):
+        assert len(result.instances) <= 2 * (forget // 12 + 2)
+        if result.index in (forget + 20, forget + 32, forget + 56):
+            frames = alive(RecentFrames)
             kept.append([len(one._kept) for one in frames])
             points = [one for one in alive(AskedPoints) if one.tracker is tracker]
             sizes.append(

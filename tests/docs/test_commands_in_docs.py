@@ -6,9 +6,9 @@ Numbers that mean hours are made smaller (`SMALLER`); `ELSEWHERE` names what is 
 
 import glob
 import re
+import runpy
 import shlex
 import shutil
-import subprocess
 import sys
 import webbrowser
 from collections.abc import Iterator
@@ -31,10 +31,15 @@ ELSEWHERE = {
     r"export ": "a setting of the shell",
     r"python benchmarks/": "minutes to an hour each",
     r"scripts/train_nano.sh": "hours; tests/train runs trainings",
+    r"samodal export .*--onnx": "half a minute; tests/export/test_onnx_files.py makes the files",
     r"samodal app": "serves until it is interrupted; tests/app opens it in a browser",
     r"samodal download": "needs the network; tests/test_download.py has a server of its own",
     r"samodal .* facebook/": "needs weights of others; tests/vis makes small ones",
     r"samodal .* --tracker (cotracker|tapir)": "needs weights of others; tests/track has goldens and stand-ins",
+}
+PYTHON_ELSEWHERE = {
+    "export.md": "tests/export/test_onnx_files.py",
+    "trackers.md": "tests/track/test_trackers_page.py, with a stand-in for the network",
 }
 SMALLER = [
     (r"samodal demo", "samodal demo --clips 1 --frames 6"),
@@ -121,7 +126,9 @@ def folder(stand_ins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_what_stands_on_a_page_runs(page: Path, stand_ins: Path, folder: Path) -> None:
+def test_what_stands_on_a_page_runs(
+    page: Path, stand_ins: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if page.name == "export.md":
         toys.tiny_sam("none").save_pretrained("runs/train/best")
     write_files(page)
@@ -131,9 +138,7 @@ def test_what_stands_on_a_page_runs(page: Path, stand_ins: Path, folder: Path) -
     ):
         shutil.copytree(stand_ins, folder, dirs_exist_ok=True)
         if language == "python":
-            if (
-                page.name == "trackers.md"
-            ):  # tests/track/test_trackers_page.py runs it, with a stand-in for the network
+            if page.name in PYTHON_ELSEWHERE:
                 continue
             image = Video.open("clip.mp4")[0]
             known = {"image": image, "pairs": [(image, {})], **known}  # what the text says is there
@@ -143,7 +148,8 @@ def test_what_stands_on_a_page_runs(page: Path, stand_ins: Path, folder: Path) -
             if line.split("#")[0].strip() and not any(re.match(start, line) for start in ELSEWHERE):
                 command, *words = words_of(line)
                 if command == "python":
-                    subprocess.run([sys.executable, ROOT / words[0], *words[1:]], check=True)
+                    monkeypatch.setattr(sys, "argv", words)
+                    runpy.run_path(str(ROOT / words[0]), run_name="__main__")
                     continue
                 assert command == "samodal", f"{page.name}: {line}: what is this?"
                 assert run(words) == 0, f"{page.name}: {line}"
