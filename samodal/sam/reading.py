@@ -23,6 +23,7 @@ from samodal.sam.config import AmodalSamConfig
 State = dict[str, Tensor]
 
 BUNDLED = ("samodal-nano",)
+WEIGHTS = Path(__file__).parents[1] / "weights"
 TIED = "prompt_encoder.shared_embedding.positional_embedding"
 TIED_TO = "shared_image_embedding.positional_embedding"
 
@@ -36,7 +37,7 @@ def find_folder(name: str | Path) -> Path:
         InputError: there is no such model.
     """
     if str(name) in BUNDLED:
-        folder = Path(__file__).parents[1] / "weights" / str(name)
+        folder = WEIGHTS / str(name)
         if not (folder / "config.json").is_file():
             raise InputError(
                 f"{folder}: the bundled model {name} is missing from this installation; install again"

@@ -103,6 +103,7 @@ def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(folder / "predictions.json", folder / f"seed{seed}.json")
     for checkpoint in ("checkpoint.pth", "sam_vit_b_01ec64.pth"):
         write_original(toys.tiny_sam("none"), folder / checkpoint)
+    toys.tiny_sam().save_pretrained(folder / "weights" / "samodal-nano")
     return folder
 
 
@@ -118,6 +119,7 @@ def write_files(page: Path) -> None:
 @pytest.fixture
 def folder(stand_ins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("samodal.sam.reading.WEIGHTS", stand_ins / "weights")  # tests/test_demo.py has the real one
     monkeypatch.setattr(webbrowser, "open", lambda url: True)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     yield tmp_path
