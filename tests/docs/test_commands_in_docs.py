@@ -119,7 +119,8 @@ def write_files(page: Path) -> None:
 @pytest.fixture
 def folder(stand_ins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("samodal.sam.reading.WEIGHTS", stand_ins / "weights")  # tests/test_demo.py has the real one
+    # A small model in the place of the bundled one, which tests/test_demo.py runs.
+    monkeypatch.setattr("samodal.sam.reading.WEIGHTS", stand_ins / "weights")
     monkeypatch.setattr(webbrowser, "open", lambda url: True)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     yield tmp_path
