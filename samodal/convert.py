@@ -38,7 +38,7 @@ class Converted:
     def __str__(self) -> str:
         kinds = {"visible": self.visible, "amodal": self.amodal}
         found = " and ".join(f"{count} {kind}" for kind, count in kinds.items() if count) or "no"
-        lines = [f"{self.videos} videos, {self.tracks} tracks, {found} masks"]
+        lines = [f"videos: {self.videos}, tracks: {self.tracks}, masks: {found}"]
         lines += [f"left out or changed: {count} {what}" for what, count in self.left_out.items() if count]
         return "\n".join(lines)
 

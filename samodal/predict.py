@@ -181,7 +181,7 @@ def predict_one(command: "Predict", job: Job, inputs: Inputs, tools: Tools) -> N
     files = ["visible.json"] if job.visible == "auto" else []
     files += ["amodal.json", "overlay.mp4", "report.html", *(["scores.json"] if rows else [])]
     print(
-        f"{len(tracks)} tracks in {len(video)} frames, {hidden} masks of completely hidden instances\n"
+        f"tracks: {len(tracks)}, frames: {len(video)}, masks of completely hidden instances: {hidden}\n"
         f"{out}: {', '.join(files)} (open it: samodal show {shlex.quote(str(out))})"
     )
 

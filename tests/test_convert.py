@@ -292,7 +292,7 @@ def test_what_is_left_out_is_counted(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert run(["convert", *words, "--classes", "2:5"]) == 0
     said = capsys.readouterr().out
     for line in (
-        "1 videos, 2 tracks, 6 visible masks",
+        "videos: 1, tracks: 2, masks: 6 visible",
         "6 amodal masks",
         "2 ids of tracks",
         "2 names of categories",

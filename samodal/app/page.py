@@ -132,7 +132,7 @@ def build(
         session = work.run_clip(session, segmenter, out, facts, advance)
         files = [gr.update(value=str(out / name), interactive=True) for name in RESULT_FILES]
         gaps = sum(state == "hidden" for track in session.result or [] for state in track.states)
-        news = f"Done: {len(session.result or [])} instances, {gaps} masks where nothing of one is seen."
+        news = f"Done. Instances: {len(session.result or [])}, masks where nothing of one is seen: {gaps}."
         return *shown(session), gr.skip(), news, *files
 
     with gr.Blocks(title="samodal", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
