@@ -86,7 +86,8 @@ def predict(command: "Predict") -> None:
     tools, failed = open_tools(command, device), list[str]()
     for number, job in enumerate(jobs, 1):
         done = job.out is not None and (job.out / "report.html").exists()  # it is written last
-        print(f"{number}/{len(jobs)} {job.name}{': is there already, is left as it is' if done else ''}", file=sys.stderr)
+        news = ": is there already, is left as it is" if done else ""
+        print(f"{number}/{len(jobs)} {job.name}{news}", file=sys.stderr)
         if done:
             continue
         try:
