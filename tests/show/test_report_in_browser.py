@@ -457,15 +457,24 @@ def test_a_hundred_large_frames_stay_small_and_quick(browser, tmp_path):
             process["cpuTime"] for process in devtools.send("SystemInfo.getProcessInfo")["processInfo"]
         )
 
-    before = cpu()
-    page.evaluate(
-        """async () => {
-            for (let i = 1; i < 100; i++) {
-                seek(i);
-                while (canvas.dataset.frame !== String(i)) await new Promise(requestAnimationFrame);
-            }
-        }"""
-    )
-    spent = cpu() - before
+    def spent() -> float:
+        rounds = []
+        for _ in range(3):
+            before = cpu()
+            page.evaluate(
+                """async () => {
+                    for (let i = 1; i < 100; i++) {
+                        seek(i);
+                        while (canvas.dataset.frame !== String(i)) await new Promise(requestAnimationFrame);
+                    }
+                }"""
+            )
+            rounds.append(cpu() - before)
+        return float(np.median(rounds))
+
+    with_masks = spent()
+    for box in page.locator("input[type=checkbox]").all():
+        box.uncheck()
+    pictures_alone = spent()
     page.close()
-    assert 0 < spent / 99 < 1 / 20, "20 frames a second, even without a GPU and on one core"
+    assert 0 < with_masks < 2.5 * pictures_alone, "masks take little more than the picture below them"
