@@ -4,7 +4,7 @@ Two kinds of gaps. `world`: instances of the procedural world that are completel
 masks of the frames that show something, so this measures the recovery and nothing else. `real`: tracks of real videos
 whose masks are withheld for a while, and then compared with what the rules say (hide and check).
 
-    python benchmarks/bench_recovery.py world --clips 50                 # easy and hard, 10 minutes on two cores
+    python benchmarks/bench_recovery.py world --clips 50                 # easy and hard, 10 to 30 minutes on two cores
     python benchmarks/bench_recovery.py real --root DIR                  # DIR: kitti_mots/, bdd100k/, davis/, birdcage/
 """
 
