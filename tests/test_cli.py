@@ -63,7 +63,7 @@ def test_predict_writes_its_three_files(case: Path, tmp_path: Path, capfd: pytes
     assert [len(track["segmentations"]) for track in tracks] == [FRAMES, FRAMES]
     assert "hidden" in tracks[0]["states"]
     captured = capfd.readouterr()
-    assert "2 tracks" in captured.out
+    assert "tracks: 2" in captured.out
     assert f"predicting: {FRAMES}/{FRAMES}" in captured.err
 
 
