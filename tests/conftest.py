@@ -1,7 +1,6 @@
 import gc
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,13 +21,18 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-@pytest.fixture
-def new_objects() -> Iterator[None]:
-    """The garbage collector sees what the test makes, not the half a million objects of torch and others."""
+@pytest.fixture(autouse=True, scope="module")
+def new_objects_of_a_module() -> None:
+    """The garbage collector need not look at half a million objects of torch and others time and again."""
     gc.collect()
     gc.freeze()
-    yield
-    gc.unfreeze()
+
+
+@pytest.fixture
+def new_objects(new_objects_of_a_module: None) -> None:
+    """It sees what this test makes alone."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,8 @@ from samodal.demo import only_visible
 from samodal.errors import InputError
 from samodal.frames import write_video
 from samodal.prompts import STRATEGIES
+from samodal.sam import AmodalSam
+from samodal.sam.answers import FrameEmbedding
 from samodal.show.report import write_report
 
 FRAMES = 6
@@ -237,32 +239,56 @@ def test_a_disk_that_is_full_leaves_nothing_half_written(case: Path, tmp_path: P
     assert not [path for path in (tmp_path / "out").iterdir() if path.name.startswith(".")]
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted(case: Path, tmp_path: Path, stop: signal.Signals) -> None:
-    long = toy_clip(frames=100)
-    write_video(tmp_path / "long.mp4", long.video)
-    only_visible(long.truth).write(tmp_path / "long.json")
-    command = words(case, tmp_path / "out", tmp_path / "long.mp4", tmp_path / "long.json")
-    # A shell has background jobs ignore SIGINT, and they hand that on.
-    heard = signal.signal(signal.SIGINT, signal.default_int_handler)
+@pytest.fixture
+def long(tmp_path: Path) -> tuple[Path, Path]:
+    """A clip, and its masks."""
+    clip = toy_clip(frames=100)
+    write_video(tmp_path / "long.mp4", clip.video)
+    only_visible(clip.truth).write(tmp_path / "long.json")
+    return tmp_path / "long.mp4", tmp_path / "long.json"
+
+
+def test_told_to_stop(case: Path, tmp_path: Path, long: tuple[Path, Path]) -> None:
+    command = words(case, tmp_path / "out", *long)
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        signal.signal(signal.SIGINT, heard)
         assert process.stderr is not None
         assert process.stderr.readline().startswith("predicting")
-        process.send_signal(stop)
+        process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
+    assert_goes_on(errors, command, tmp_path)
+
+
+def test_interrupted(
+    case: Path,
+    tmp_path: Path,
+    long: tuple[Path, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    encode, encoded = AmodalSam.encode, []
+
+    def press_ctrl_c(model: AmodalSam, frame: np.ndarray) -> FrameEmbedding:
+        encoded.append(encode(model, frame))
+        if len(encoded) == 40:
+            signal.raise_signal(signal.SIGINT)
+        return encoded[-1]
+
+    command = words(case, tmp_path / "out", *long)
+    with monkeypatch.context() as patch:
+        patch.setattr(AmodalSam, "encode", press_ctrl_c)
+        assert run(command[3:]) == 1
+    assert_goes_on(capsys.readouterr().err, command, tmp_path)
+
+
+def assert_goes_on(errors: str, command: list[str], folder: Path) -> None:
+    """Nothing is half-written; started again, it goes on where it was, and then the answers are no longer needed."""
     assert errors.strip().splitlines()[-1].startswith("samodal: interrupted")
     assert "Traceback" not in errors
-    assert not list(tmp_path.rglob(".*"))
-    # Started again, it goes on where it was, and then the answers are no longer needed.
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"answers.part.jsonl"}
+    assert not list(folder.rglob(".*"))
+    assert {path.name for path in (folder / "out").iterdir()} == {"answers.part.jsonl"}
     assert run(command[3:]) == 0
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        "amodal.json",
-        "overlay.mp4",
-        "report.html",
-    }
+    assert {path.name for path in (folder / "out").iterdir()} == {"amodal.json", "overlay.mp4", "report.html"}
 
 
 @pytest.mark.parametrize("module", ["samodal.cli", "tyro"])
@@ -276,7 +302,7 @@ class Interrupter:
         if name == "{module}":
             signal.raise_signal({int(stop)})
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored, as in `test_interrupted`
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has background jobs ignore it, and they hand that on
 sys.meta_path.insert(0, Interrupter())
 sys.argv = ["samodal", "--help"]
 from samodal.__main__ import main

@@ -39,7 +39,9 @@ def toy_clip(seed: int = 0, frames: int = 6, hidden: bool = False, name: str = "
 
 
 def tiny_sam(adapter: str = "sam-adapter") -> AmodalSam:
+    """One block of each kind, and a decoder of one layer: the goldens are of decoders with two."""
     config = sam_config(64, 32, 2, 2, (1,), window=2, decoder_width=32, decoder_mlp=32, adapter=adapter)
+    config.mask_decoder_config.num_hidden_layers = 1
     return AmodalSam(config, seed=0)
 
 

@@ -30,6 +30,7 @@ def random_sam(adapter: str, **changes: bool) -> AmodalSam:
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[AmodalSam, Path, dict[str, float]]:
+    """By torch's exporter, which takes half a minute for any decoder: an encoder is among the quick tests."""
     model, folder = random_sam("sam-adapter", mixed_embedding=True), tmp_path_factory.mktemp("exported")
     (folder / "onnx").mkdir()
     (folder / "onnx" / "encoder.onnx").write_text("an old one, which is replaced")
@@ -40,6 +41,7 @@ def session(path: Path) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
 
 
+@pytest.mark.slow
 def test_both_files_are_written_and_answer_as_torch(exported: tuple) -> None:
     _, folder, found = exported
     assert sorted(path.name for path in (folder / "onnx").iterdir()) == ["decoder.onnx", "encoder.onnx"]
@@ -49,6 +51,7 @@ def test_both_files_are_written_and_answer_as_torch(exported: tuple) -> None:
         onnx.checker.check_model(folder / "onnx" / name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [1, 3])
 def test_the_encoder_takes_any_number_of_frames(exported: tuple, batch: int) -> None:
     model, folder, _ = exported
@@ -58,6 +61,7 @@ def test_the_encoder_takes_any_number_of_frames(exported: tuple, batch: int) -> 
         np.testing.assert_allclose(embedding, model.encode_pixels(pixels), atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("prompts", "count"), [(1, 1), (5, 4), (2, 0)])
 def test_the_decoder_takes_any_number_of_prompts_and_points(
     exported: tuple, prompts: int, count: int
@@ -119,6 +123,7 @@ def test_an_opset_that_is_too_old(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_the_example_in_the_docs(exported: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
     model, folder, _ = exported
     frame = np.random.default_rng(0).integers(0, 255, (360, 640, 3), dtype=np.uint8)

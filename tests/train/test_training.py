@@ -154,17 +154,29 @@ def test_both_arithmetics_in_one_process(tmp_path: Path) -> None:
         assert {weight.dtype for weight in model.parameters()} == {torch.float32}
 
 
-def test_loader_processes_can_be_spawned(tmp_path: Path) -> None:
-    assert pickle.loads(pickle.dumps(processes.prepare_worker)) is processes.prepare_worker
+@pytest.fixture
+def written_samples(tmp_path: Path) -> FrameSamples:
+    """Of files, with a cache: all that a loader's process is sent."""
     clip = CLIPS[0]
     frames = ((clip.video[frame], clip.instances(frame)) for frame in range(len(clip)))
     write_sequence(tmp_path, "train", "front", f"{0:014d}_Clear_Toy", frames, {})
     cache = EmbeddingCache(tmp_path / "cache", "encoder", 1e9)
-    samples = FrameSamples(list(open_dataset("asd", tmp_path, "train")), 64, OPTIONS, cache)
-    again = pickle.loads(pickle.dumps(samples))
-    assert torch.equal(again[3]["target"], samples[3]["target"])
-    loader = DataLoader(samples, 2, num_workers=1, collate_fn=collate, multiprocessing_context="spawn")
-    assert torch.equal(next(iter(loader))["target"], collate([samples[0], samples[1]])["target"])
+    return FrameSamples(list(open_dataset("asd", tmp_path, "train")), 64, OPTIONS, cache)
+
+
+def test_samples_can_be_sent_to_another_process(written_samples: FrameSamples) -> None:
+    assert pickle.loads(pickle.dumps(processes.prepare_worker)) is processes.prepare_worker
+    again = pickle.loads(pickle.dumps(written_samples))
+    assert torch.equal(again[3]["target"], written_samples[3]["target"])
+
+
+@pytest.mark.slow
+def test_loader_processes_can_be_spawned(written_samples: FrameSamples) -> None:
+    loader = DataLoader(
+        written_samples, 2, num_workers=1, collate_fn=collate, multiprocessing_context="spawn"
+    )
+    together = collate([written_samples[0], written_samples[1]])
+    assert torch.equal(next(iter(loader))["target"], together["target"])
 
 
 def test_shares_follow_the_prompts_of_the_model() -> None:
