@@ -275,9 +275,12 @@ def test_interrupted(
         return encoded[-1]
 
     command = words(case, tmp_path / "out", *long)
+    # A shell has background jobs ignore SIGINT, and they hand that on.
+    heard = signal.signal(signal.SIGINT, signal.default_int_handler)
     with monkeypatch.context() as patch:
         patch.setattr(AmodalSam, "encode", press_ctrl_c)
         assert run(command[3:]) == 1
+    signal.signal(signal.SIGINT, heard)
     assert_goes_on(capsys.readouterr().err, command, tmp_path)
 
 
@@ -302,7 +305,7 @@ class Interrupter:
         if name == "{module}":
             signal.raise_signal({int(stop)})
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has background jobs ignore it, and they hand that on
+signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored, as in `test_interrupted`
 sys.meta_path.insert(0, Interrupter())
 sys.argv = ["samodal", "--help"]
 from samodal.__main__ import main
