@@ -449,32 +449,19 @@ def test_a_hundred_large_frames_stay_small_and_quick(browser, tmp_path):
     page.goto((tmp_path / "report.html").as_uri())
     wait_for(page, 0)
     assert page.evaluate("kept.length") == 100
-    devtools = browser.new_browser_cdp_session()
-
-    def cpu() -> float:
-        """Seconds that all processes of the browser worked: the clock would count other work on the machine, too."""
-        return sum(
-            process["cpuTime"] for process in devtools.send("SystemInfo.getProcessInfo")["processInfo"]
+    # Whatever else the machine does can only make it slower: the best of some rounds is the page's own speed.
+    seconds = min(
+        page.evaluate(
+            """async () => {
+                const began = performance.now();
+                for (let i = 1; i < 100; i++) {
+                    seek(i);
+                    while (canvas.dataset.frame !== String(i)) await new Promise(requestAnimationFrame);
+                }
+                return (performance.now() - began) / 1000;
+            }"""
         )
-
-    def spent() -> float:
-        rounds = []
-        for _ in range(3):
-            before = cpu()
-            page.evaluate(
-                """async () => {
-                    for (let i = 1; i < 100; i++) {
-                        seek(i);
-                        while (canvas.dataset.frame !== String(i)) await new Promise(requestAnimationFrame);
-                    }
-                }"""
-            )
-            rounds.append(cpu() - before)
-        return float(np.median(rounds))
-
-    with_masks = spent()
-    for box in page.locator("input[type=checkbox]").all():
-        box.uncheck()
-    pictures_alone = spent()
+        for _ in range(5)
+    )
     page.close()
-    assert 0 < with_masks < 2.5 * pictures_alone, "masks take little more than the picture below them"
+    assert 0 < seconds / 99 < 1 / 20, "20 frames a second, even without a GPU"
