@@ -19,7 +19,7 @@ from samodal.files import cache_folder
 from samodal.progress import progress
 
 if TYPE_CHECKING:
-    from samodal.cli import Download
+    from samodal.commands import Download
 
 MB = 2**20
 TIMEOUT = 30  # seconds without a byte

@@ -14,7 +14,7 @@ from samodal.errors import InputError
 from samodal.frames import IMAGE_SUFFIXES, natural_order
 
 if TYPE_CHECKING:
-    from samodal.cli import Predict
+    from samodal.commands import Predict
 
 DEFAULT_OUT = Path("runs/predict")
 

@@ -34,7 +34,7 @@ from samodal.vis import open_vis
 from samodal.vis.run import FOUND_LOG, find_visible
 
 if TYPE_CHECKING:
-    from samodal.cli import Predict
+    from samodal.commands import Predict
 
 log = logging.getLogger("samodal")
 

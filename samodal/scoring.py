@@ -20,7 +20,7 @@ from samodal.score.workers import mapping
 from samodal.video import Track, VideoTracks
 
 if TYPE_CHECKING:
-    from samodal.cli import Score
+    from samodal.commands import Score
 
 Row = dict[str, Any]
 PLAIN = ("ap", "ap50", "ap75")

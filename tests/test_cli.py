@@ -14,7 +14,8 @@ import torch
 from toys import tiny_sam, toy_clip
 
 from samodal import masks
-from samodal.cli import parse_size, run
+from samodal.cli import run
+from samodal.commands import parse_size
 from samodal.demo import only_visible
 from samodal.errors import InputError
 from samodal.frames import write_video

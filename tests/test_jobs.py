@@ -9,7 +9,8 @@ import cv2
 import pytest
 from toys import tiny_sam, toy_clip
 
-from samodal.cli import Predict, run
+from samodal.cli import run
+from samodal.commands import Predict
 from samodal.data.labelled import LabelledVideo, frame_files
 from samodal.data.write.youtube_vis import write_truth
 from samodal.demo import only_visible

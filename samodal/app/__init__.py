@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from samodal.errors import InputError, missing_extra
 
 if TYPE_CHECKING:
-    from samodal.cli import App
+    from samodal.commands import App
 
 
 def run(command: "App") -> None:

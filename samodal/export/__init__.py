@@ -16,7 +16,7 @@ from samodal.sam.load import load_model
 from samodal.sam.reading import BUNDLED, find_folder
 
 if TYPE_CHECKING:
-    from samodal.cli import Export
+    from samodal.commands import Export
 
 
 def run(command: "Export") -> None:

@@ -19,7 +19,7 @@ from samodal.sam.lora import LoraOptions
 from samodal.train.loop import train
 
 if TYPE_CHECKING:
-    from samodal.cli import Train
+    from samodal.commands import Train
 
 CHECK_SECONDS = 30
 """For the check of the data before a training; a large set would take many minutes."""

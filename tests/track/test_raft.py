@@ -271,7 +271,7 @@ def test_a_torchvision_for_another_torch_is_one_line(
     def fail(_: object) -> None:
         raise RuntimeError("operator torchvision::nms does not exist")
 
-    monkeypatch.setattr("samodal.cli.Download.run", fail)
+    monkeypatch.setattr("samodal.commands.Download.run", fail)
     assert run(["download", "--list"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert "torchvision does not fit torch" in line
