@@ -43,3 +43,13 @@ def undamaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("undamaged")
     write_undamaged(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def case(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with all that `samodal predict` needs."""
+    from predicting import write_case
+
+    folder = tmp_path_factory.mktemp("case")
+    write_case(folder)
+    return folder
