@@ -39,8 +39,8 @@ def moving(frames) -> dict[int, np.ndarray]:
 
 
 def crowd() -> tuple[Video, VideoTracks]:
-    """100 instances in a grid, each hidden in another frame."""
-    places = [(4 * (k % 16), 3 * (k // 16)) for k in range(100)]
+    """200 instances in a grid, each hidden in another frame."""
+    places = [(4 * (k % 16), 3 * (k // 16)) for k in range(200)]
     return case(
         3, {k + 1: {t: box(x, y, 3, 2) for t in range(3) if t != k % 4} for k, (x, y) in enumerate(places)}
     )
@@ -76,7 +76,7 @@ CASES = {
     "cut": cut(),
     "no texture": case(9, {1: moving([0, 1, 2, 6, 7])}, [np.full((*SIZE, 3), 128, np.uint8)] * 9),
     "black": case(9, {1: moving([0, 1, 2, 6, 7])}, [np.zeros((*SIZE, 3), np.uint8)] * 9),
-    "100 instances": crowd(),
+    "200 instances": crowd(),
 }
 
 

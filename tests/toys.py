@@ -38,10 +38,10 @@ def toy_clip(seed: int = 0, frames: int = 6, hidden: bool = False, name: str = "
     return Clip(name, Video.from_frames(images, name=name), truth.__getitem__)
 
 
-def tiny_sam(adapter: str = "sam-adapter") -> AmodalSam:
-    """One block of each kind, and a decoder of one layer: the goldens are of decoders with two."""
+def tiny_sam(adapter: str = "sam-adapter", decoder_layers: int = 1) -> AmodalSam:
+    """One block of each kind; published decoders have two layers, of which the first is the simpler one."""
     config = sam_config(64, 32, 2, 2, (1,), window=2, decoder_width=32, decoder_mlp=32, adapter=adapter)
-    config.mask_decoder_config.num_hidden_layers = 1
+    config.mask_decoder_config.num_hidden_layers = decoder_layers
     return AmodalSam(config, seed=0)
 
 

@@ -19,7 +19,7 @@ DOCS = Path(__file__).parents[2] / "docs" / "export.md"
 
 def random_sam(adapter: str, **changes: bool) -> AmodalSam:
     """The smallest SAM, with adapters that do something."""
-    model = AmodalSam(AmodalSamConfig.from_sam(tiny_sam(adapter).config, **changes))
+    model = AmodalSam(AmodalSamConfig.from_sam(tiny_sam(adapter, decoder_layers=2).config, **changes))
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for name, weight in model.named_parameters():
